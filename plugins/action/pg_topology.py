@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of pg_topology: from what was found on the members to what each is to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import inventory, topology
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Return the fact ``pg_topology``, or refuse to go on."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Do it; see the documentation of the module of the same name."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        known = task_vars["pg_inventory"]
+        results = {host: task_vars["hostvars"][host]["pg_found"] for host in known["members"]}
+        decided = topology.decide(known, {host: topology.found_of(one) for host, one in results.items()})
+        first = set({machine: host for host, machine in reversed(machines(results).items())}.values())
+        for host, member in decided["members"].items():
+            member["first_on_machine"] = host in first
+        refusals = problems(results) + inventory.clashes(known["members"], machines(results)) + decided["refusals"]
+        if refusals and self._task.args.get("refuse", True):
+            raise AnsibleActionFail("\n".join(refusals))
+        result["ansible_facts"] = {"pg_topology": {**decided, "refusals": refusals}}
+        return result
+
+
+def problems(results: Mapping[str, Any]) -> list[str]:
+    """Return what each member's own reading complained about."""
+    return ["On %s: %s" % (host, text) for host, one in results.items() for text in one.get("problems", ())]
+
+
+def machines(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return what tells the machine of each member that answered from others."""
+    return {host: one["host"]["machine"] for host, one in results.items() if "host" in one}

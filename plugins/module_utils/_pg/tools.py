@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only place that starts a process: the programs of one PostgreSQL installation, run as the server's account.
+
+PostgreSQL refuses to run as root (documentation, chapter 18.1), so a module that runs as root gives up its rights in
+the child. The environment of every child is made here from nothing: no variable of the caller reaches a server.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence
+
+from . import version
+from .errors import InputError, StateError, ToolError
+
+
+class Account(NamedTuple):
+    """The account of the operating system that a server runs as."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+    @property
+    def is_us(self) -> bool:
+        """Whether this process runs as that account already."""
+        return self.uid == os.geteuid()
+
+
+def account(name: Optional[str]) -> Account:
+    """Return an account by its name; ours when no name is given.
+
+    Raises:
+        InputError: there is no such account, it is root, or we are neither it nor root.
+    """
+    try:
+        found = pwd.getpwnam(name) if name else pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise InputError("The account %s was asked for and this host has none of that name; create it first."
+                         % (name or os.geteuid())) from None
+    if found.pw_uid == 0:
+        raise InputError("A server was asked to run as root, which PostgreSQL refuses; name an unprivileged account in "
+                         "the option user.")
+    if os.geteuid() not in (0, found.pw_uid):
+        raise InputError("A server was asked to run as %s and this task runs as %s; run it as root or as %s (become)."
+                         % (found.pw_name, pwd.getpwuid(os.geteuid()).pw_name, found.pw_name))
+    return Account(found.pw_name, found.pw_uid, found.pw_gid, found.pw_dir)
+
+
+def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[str, str]] = None,
+        accept: Sequence[int] = (0,)) -> str:
+    """Run a program to its end and return what it printed.
+
+    Args:
+        argv: the program and its arguments; no shell is involved and no secret may be among them.
+        user: the account to run it as; ours when not given.
+        env: further environment variables, such as ``PGPASSFILE``.
+        accept: the exit codes that are no error.
+
+    Raises:
+        ToolError: the program is missing or ended with another exit code; its last line on standard error is told.
+    """
+    who = account(user) if user else None
+    try:
+        done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=_environment(who, env), cwd="/", preexec_fn=_become(who), check=False)
+    except OSError as error:
+        raise ToolError("The program %s could not be started: %s; check bindir." % (argv[0], error.strerror)) from None
+    if done.returncode not in accept:
+        raise ToolError("%s ended with exit code %d: %s" % (
+            " ".join(argv), done.returncode, _last_words(done.stderr) or _last_words(done.stdout) or "it said nothing."),
+            done.stderr.decode("utf-8", "replace"))
+    return done.stdout.decode("utf-8", "replace")
+
+
+def spawn(argv: Sequence[str], user: Optional[str], log_file: str) -> "subprocess.Popen[bytes]":
+    """Start a program that outlives this module, in a session of its own, what it prints going to a file's end.
+
+    Args:
+        argv: the program and its arguments.
+        user: the account to run it as; ours when not given.
+        log_file: made with mode 0600 for that account when it does not exist.
+
+    Raises:
+        ToolError: the program could not be started.
+    """
+    who = account(user)
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        if not who.is_us:
+            os.fchown(log, who.uid, who.gid)
+        return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                env=_environment(who, None), preexec_fn=_become(who), start_new_session=True)
+    except OSError as error:
+        raise ToolError("The program %s could not be started: %s; check bindir." % (argv[0], error.strerror)) from None
+    finally:
+        os.close(log)
+
+
+def _environment(who: Optional[Account], extra: Optional[Mapping[str, str]]) -> Dict[str, str]:
+    home = who.home if who else os.path.expanduser("~")
+    made = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC",
+            "HOME": home}
+    made.update(extra or {})
+    return made
+
+
+def _become(who: Optional[Account]) -> Optional[Callable[[], None]]:
+    if who is None or who.is_us:
+        return None
+
+    def become() -> None:
+        os.initgroups(who.name, who.gid)
+        os.setgid(who.gid)
+        os.setuid(who.uid)
+
+    return become
+
+
+def _last_words(raw: bytes) -> str:
+    lines = [line.strip() for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
+    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+    return (telling or lines or [""])[-1]
+
+
+class Programs:
+    """The programs of one installation.
+
+    Attributes:
+        bindir: the directory they are in.
+        user: the account they run as.
+    """
+
+    def __init__(self, bindir: str, user: Optional[str] = None) -> None:
+        self.bindir = bindir
+        self.user = user
+        self._version_num: Optional[int] = None
+
+    def path(self, program: str) -> str:
+        """Return the full path of a program.
+
+        Raises:
+            StateError: the installation lacks it.
+        """
+        path = os.path.join(self.bindir, program)
+        if not os.access(path, os.X_OK):
+            raise StateError("The program %s was asked for in %s and is not there; install PostgreSQL's server and "
+                             "client programs or set bindir to where they are." % (program, self.bindir))
+        return path
+
+    @property
+    def version_num(self) -> int:
+        """Return the version of the installation, such as 180006."""
+        if self._version_num is None:
+            self._version_num = version.parse(self.run("postgres", "--version"))
+        return self._version_num
+
+    def run(self, program: str, *args: str, env: Optional[Mapping[str, str]] = None,
+            accept: Sequence[int] = (0,)) -> str:
+        """Run one of the programs as the server's account; see ``run``."""
+        return run([self.path(program)] + list(args), self.user, env, accept)
+
+    def spawn(self, program: str, *args: str, log_file: str) -> "subprocess.Popen[bytes]":
+        """Start one of the programs as a server of its own; see ``spawn``."""
+        return spawn([self.path(program)] + list(args), self.user, log_file)

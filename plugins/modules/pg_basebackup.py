@@ -1,0 +1,146 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_basebackup
+short_description: The clone of a running server
+version_added: 1.0.0
+description:
+  - Copies a running server over a replication connection, so that the copy can follow it as a standby.
+  - The copy is made beside its place, verified against its manifest, made a standby, and renamed when it is complete. A run that
+    is killed leaves nothing under the final name, and the next one removes what it left beside it.
+  - A destination that holds the same system already is no change. One that holds anything else is refused.
+extends_documentation_fragment:
+  - pgmahout.cluster.programs
+  - pgmahout.cluster.attributes
+options:
+  dest:
+    description:
+      - The data directory of the clone. It must be missing, empty, or hold the same system.
+    type: path
+    required: true
+  conninfo:
+    description:
+      - How to reach the server to copy, as keywords of libpq. The role must be allowed replication connections.
+      - A password is refused here; put it into a file and give C(passfile), readable by the server's account.
+    type: dict
+    required: true
+  slot:
+    description:
+      - A physical replication slot of that server. It keeps the WAL that the clone needs from the moment it is taken until the
+        standby streams.
+    type: str
+    default: ""
+  passfile:
+    description:
+      - Path of a passfile for the connections that the server makes, to its upstream and to publishers.
+    type: path
+    default: ""
+  passfile_entries:
+    description:
+      - The lines of O(passfile), in order. A host, port, database or user of V(*) matches all.
+    type: list
+    elements: dict
+    suboptions:
+      host:
+        description: Name or address, as the connection gives it.
+        type: str
+        required: true
+      port:
+        description: TCP port.
+        type: str
+        default: "*"
+      database:
+        description: Database.
+        type: str
+        default: "*"
+      user:
+        description: Role.
+        type: str
+        required: true
+      password:
+        description: Password in clear.
+        type: str
+        required: true
+  checkpoint:
+    description:
+      - Whether the server makes its checkpoint at once (V(fast)) or spreads it, which takes minutes and spares its disks.
+    type: str
+    choices: [fast, spread]
+    default: fast
+  max_rate:
+    description:
+      - How much may be transferred in a second, such as V(64M); kB without a suffix.
+    type: str
+    default: ""
+  tablespace_mapping:
+    description:
+      - New directories of tablespaces by their present ones. Needed when the clone is on the same host.
+    type: dict
+    default: {}
+  write_recovery_conf:
+    description:
+      - Whether the clone becomes a standby of the server that it copies, with O(conninfo) and O(slot).
+    type: bool
+    default: true
+  verify:
+    description:
+      - Whether C(pg_verifybackup) checks every file and the WAL before the clone gets its name.
+    type: bool
+    default: true
+author:
+  - The pgmahout founders (@pgmahout)
+"""
+
+EXAMPLES = r"""
+- name: node2 holds a clone of node1
+  pgmahout.cluster.pg_basebackup:
+    dest: /srv/orders/node2/data
+    user: postgres
+    slot: node2
+    conninfo:
+      host: node1
+      port: 5432
+      user: replicator
+      passfile: /srv/orders/node2/passfile
+      application_name: node2
+"""
+
+RETURN = r"""
+commands:
+  description: What was done, or would be done in check mode, as commands.
+  type: list
+  elements: str
+  returned: success
+dest:
+  description: The data directory of the clone.
+  type: str
+  returned: success
+"""
+
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import backups, conninfo, instance, programs, runner
+
+ARGUMENT_SPEC = {name: option for name, option in programs.SPEC.items() if name not in ("superuser",)}
+ARGUMENT_SPEC.update(
+    dest={"type": "path", "required": True},
+    conninfo=dict(conninfo.SPEC, required=True),
+    passfile={"type": "path", "default": ""},
+    passfile_entries=conninfo.PASSFILE_SPEC,
+    slot={"type": "str", "default": ""},
+    checkpoint={"type": "str", "choices": ["fast", "spread"], "default": "fast"},
+    max_rate={"type": "str", "default": ""},
+    tablespace_mapping={"type": "dict", "default": {}},
+    write_recovery_conf={"type": "bool", "default": True},
+    verify={"type": "bool", "default": True},
+)
+
+
+def main() -> None:
+    runner.run(backups, ARGUMENT_SPEC, instance.opener)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory as a value: who the members are and what they were given, checked as a whole before anything is touched.
+
+Pure: from the roles' variables of each host, already resolved, to members and clusters, or to a list of complaints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+#: The defaults of PostgreSQL for the settings that a standby must not have lower (documentation, chapter 26.4.3).
+FLOOR_DEFAULTS = {"max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
+                  "max_locks_per_transaction": 64}
+
+#: Settings that the roles set themselves, from variables of their own.
+OWNED_SETTINGS = {
+    "port": "pg_server_port", "listen_addresses": "pg_server_listen_addresses", "hba_file": "pg_server_data_directory",
+    "unix_socket_directories": "pg_server_socket_directory", "data_directory": "pg_server_data_directory",
+    "ident_file": "pg_server_data_directory", "cluster_name": "the inventory's host name",
+    "primary_conninfo": "pg_standby_upstream", "primary_slot_name": "pg_standby_upstream",
+}
+
+Variables = Mapping[str, Any]
+
+
+def build(variables: Mapping[str, Variables]) -> dict[str, Any]:
+    """Return members and clusters by their names.
+
+    Args:
+        variables: the resolved variables of each member, in the order of the inventory.
+
+    Returns:
+        ``members`` and ``clusters`` as the roles use them. No secret is among them.
+    """
+    members = {host: _member(host, given) for host, given in variables.items()}
+    clusters: dict[str, Any] = {}
+    for host, member in members.items():
+        cluster = clusters.setdefault(member["cluster"], {"members": [], "subscribers": []})
+        cluster["members"].append(host)
+    for host in members:
+        for subscription in variables[host]["pg_subscriber_subscriptions"]:
+            _add_subscriber(clusters, members, host, subscription)
+    for cluster in clusters.values():
+        cluster["conninfo"] = writable(cluster["members"], members)
+    for member in members.values():
+        member["conninfo"] = {"host": member["address"], "port": str(member["port"]), "dbname": "postgres"}
+        member["hba"] = hba_entries(member["cluster"], members, clusters)
+        member["passfile"] = passfile_entries(member["cluster"], members, clusters, variables)
+    return {"members": members, "clusters": clusters}
+
+
+def writable(hosts: Sequence[str], members: Mapping[str, Any]) -> dict[str, str]:
+    """Return libpq keywords that reach whichever member of a cluster takes writes, also after a failover (chapter 32.1.1.3)."""
+    return {"host": ",".join(members[host]["address"] for host in hosts),
+            "port": ",".join(str(members[host]["port"]) for host in hosts), "target_session_attrs": "read-write"}
+
+
+def _member(host: str, given: Variables) -> dict[str, Any]:
+    settings = {**given["pg_server_default_settings"], **given["pg_server_settings"]}
+    return {
+        "cluster": given["pg_cluster_name"],
+        "address": given["pg_server_address"],
+        "port": given["pg_server_port"],
+        "data_directory": given["pg_server_data_directory"],
+        "socket_directory": given["pg_server_socket_directory"],
+        "upstream": given["pg_standby_upstream"],
+        "bootstrap": given["pg_cluster_bootstrap_primary"],
+        "slot": slot_name(host),
+        "superuser": given["pg_server_superuser"],
+        "replication_user": given["pg_cluster_replication_user"],
+        "floors": {name: settings.get(name, default) for name, default in FLOOR_DEFAULTS.items()},
+        "databases": [database["name"] for database in given["pg_primary_databases"]],
+        "publications": [publication["name"] for publication in given["pg_publisher_publications"]],
+    }
+
+
+def slot_name(host: str) -> str:
+    """Return the name of a member's replication slot: its own where the rules for slots allow it, else a likeness of it.
+
+    Slot names hold lower-case letters, digits and underscores, at most 63 (documentation, chapter 26.2.6). A changed or
+    shortened name gets a checksum of the true one, so that two hosts never share a slot.
+    """
+    plain = re.sub(r"[^a-z0-9_]", "_", host.lower())
+    if plain == host and len(plain) <= 63:
+        return plain
+    return "%s_%s" % (plain[:54], hashlib.sha256(host.encode()).hexdigest()[:8])
+
+
+def _add_subscriber(clusters: Mapping[str, Any], members: Mapping[str, Any], host: str, subscription: Variables) -> None:
+    """Tell the publishing cluster of a subscription: who comes, from where, to which database and publications."""
+    publisher = clusters.get(subscription.get("cluster") or "")
+    if publisher is None:
+        return
+    entry = {
+        "user": subscription["user"],
+        "database": subscription["publisher_database"] or subscription["database"],
+        "publications": list(subscription["publications"]),
+        "addresses": [members[host]["address"]],
+    }
+    same = [known for known in publisher["subscribers"]
+            if all(known[key] == entry[key] for key in ("user", "database", "publications"))]
+    if not same:
+        publisher["subscribers"].append(entry)
+    elif members[host]["address"] not in same[0]["addresses"]:
+        same[0]["addresses"].append(members[host]["address"])
+
+
+def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return who may connect for replication: the members as standbys, the subscribers to what they subscribe to.
+
+    ``all`` does not match replication connections (documentation, chapter 21.1), so these are lines of their own. The
+    database ``postgres`` is where a standby asks for logical slots to keep in step.
+    """
+    own = clusters[cluster]["members"]
+    user = members[own[0]]["replication_user"]
+    entries = []
+    for address in _unique(members[host]["address"] for host in own):
+        entries.append(_hba("replication", user, address))
+        entries.append(_hba("postgres", user, address))
+    for subscriber in clusters[cluster]["subscribers"]:
+        entries += [_hba(subscriber["database"], subscriber["user"], address) for address in subscriber["addresses"]]
+    return entries
+
+
+def _hba(database: str, user: str, address: str) -> dict[str, str]:
+    return {"type": "host", "database": database, "user": user, "address": hba_address(address), "method": "scram-sha-256"}
+
+
+def hba_address(address: str) -> str:
+    """Return an address as pg_hba.conf takes it: an IP address with a mask for it alone, a name as it is."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return "%s/%d" % (found, found.max_prefixlen)
+
+
+def passfile_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str, Any],
+                     variables: Mapping[str, Variables]) -> list[dict[str, str]]:
+    """Return whom a member connects to and as whom; ``secret`` names the member whose cluster has the password."""
+    entries = [_entry(members, host, members[host]["replication_user"]) for host in clusters[cluster]["members"]]
+    for own in clusters[cluster]["members"]:
+        for subscription in variables[own]["pg_subscriber_subscriptions"]:
+            publisher = clusters.get(subscription.get("cluster") or "", {"members": []})
+            entries += [_entry(members, host, subscription["user"]) for host in publisher["members"]]
+    return [dict(pairs) for pairs in _unique(tuple(sorted(entry.items())) for entry in entries)]
+
+
+def _entry(members: Mapping[str, Any], host: str, user: str) -> dict[str, str]:
+    return {"host": members[host]["address"], "port": str(members[host]["port"]), "user": user, "member": host}
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))
+
+
+def complaints(variables: Mapping[str, Variables]) -> list[str]:
+    """Return everything that is wrong with the inventory as it stands, each as one sentence."""
+    built = build(variables)
+    found: list[str] = []
+    for host, given in variables.items():
+        found += _member_complaints(host, given, built)
+    for name, cluster in built["clusters"].items():
+        found += _cluster_complaints(name, cluster["members"], variables, built["members"])
+    return found
+
+
+def _member_complaints(host: str, given: Variables, built: Mapping[str, Any]) -> list[str]:
+    found = []
+    if re.match(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", given["pg_cluster_name"]) is None:
+        found.append("The pg_cluster_name of %s is %r, which becomes part of paths; use letters, digits, dot, dash and underscore."
+                     % (host, given["pg_cluster_name"]))
+    if not 1 <= given["pg_server_port"] <= 65535:
+        found.append("The pg_server_port of %s is %d; give a TCP port from 1 to 65535." % (host, given["pg_server_port"]))
+    for name, owner in OWNED_SETTINGS.items():
+        if name in {key.lower() for key in given["pg_server_settings"]}:
+            found.append("The pg_server_settings of %s hold %s, which follows from %s; set that instead." % (host, name, owner))
+    for subscription in given["pg_subscriber_subscriptions"]:
+        found += _subscription_complaints(host, given["pg_cluster_name"], subscription, built)
+    return found
+
+
+def _subscription_complaints(host: str, own: str, subscription: Variables, built: Mapping[str, Any]) -> list[str]:
+    where = "The subscription %s of %s" % (subscription["name"], host)
+    target = subscription.get("cluster")
+    if bool(target) == bool(subscription.get("conninfo")):
+        return ["%s needs either cluster, the name of a cluster of this inventory, or conninfo; give one of them." % where]
+    if not target:
+        return []
+    if target not in built["clusters"]:
+        return ["%s names the cluster %s, which this inventory does not have; it has %s." % (
+            where, target, ", ".join(sorted(built["clusters"])))]
+    if target == own:
+        return ["%s names its own cluster; a cluster cannot subscribe to itself, name another." % where]
+    declared = {name for member in built["clusters"][target]["members"] for name in built["members"][member]["publications"]}
+    return ["%s names the publication %s, which the cluster %s does not declare; add it to pg_publisher_publications there."
+            % (where, name, target) for name in subscription["publications"] if name not in declared]
+
+
+def _cluster_complaints(name: str, hosts: Sequence[str], variables: Mapping[str, Variables],
+                        members: Mapping[str, Any]) -> list[str]:
+    found = []
+    flagged = [host for host in hosts if members[host]["bootstrap"]]
+    if len(flagged) > 1:
+        found.append("The cluster %s has pg_cluster_bootstrap_primary on %s; set it on one member." % (name, " and ".join(flagged)))
+    for host in hosts:
+        upstream = members[host]["upstream"]
+        if upstream and upstream not in hosts:
+            found.append("The pg_standby_upstream of %s is %s, which is no member of the cluster %s; its members are %s." % (
+                host, upstream, name, ", ".join(hosts)))
+    loop = _loop(hosts, members)
+    if loop:
+        found.append("The members %s of the cluster %s follow each other in a circle by pg_standby_upstream; let one of them "
+                     "follow the primary." % (" -> ".join(loop), name))
+    for setting in FLOOR_DEFAULTS:
+        values = {str(members[host]["floors"][setting]): host for host in reversed(hosts)}
+        if len(values) > 1:
+            found.append("The setting %s differs in the cluster %s (%s); a standby must not have less than its primary and any "
+                         "member may become primary, so give all the same." % (
+                             setting, name, ", ".join("%s has %s" % (host, value) for value, host in values.items())))
+    for variable in ("pg_cluster_replication_user", "pg_server_initdb", "pg_cluster_version"):
+        if len({repr(variables[host][variable]) for host in hosts}) > 1:
+            found.append("The variable %s differs between the members of the cluster %s; give all the same." % (variable, name))
+    return found
+
+
+def _loop(hosts: Sequence[str], members: Mapping[str, Any]) -> list[str]:
+    for start in hosts:
+        path = [start]
+        while members[path[-1]]["upstream"] in hosts:
+            path.append(members[path[-1]]["upstream"])
+            if path[-1] == start:
+                return path
+            if path[-1] in path[:-1]:
+                break
+    return []
+
+
+def clashes(members: Mapping[str, Any], machines: Mapping[str, str]) -> list[str]:
+    """Return which members would get in each other's way on one machine.
+
+    Args:
+        members: as ``build`` returns them.
+        machines: what tells the machine of each member from others.
+    """
+    found = []
+    for key, what in (("port", "port"), ("data_directory", "data directory")):
+        taken: dict[tuple[str, Any], str] = {}
+        for host, machine in machines.items():
+            other = taken.setdefault((machine, members[host][key]), host)
+            if other != host:
+                found.append("The members %s and %s are on one machine and have the same %s %s; give each its own." % (
+                    other, host, what, members[host][key]))
+    return found

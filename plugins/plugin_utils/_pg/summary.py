@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person is shown: a line for each instance, and what is not healthy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def lines(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
+    """Return the summary: for each member its role, address, lag, and a command that connects to it.
+
+    Args:
+        inventory: the fact ``pg_inventory``.
+        topology: the fact ``pg_topology``.
+        results: what was read of each member.
+    """
+    rows = [("CLUSTER", "HOST", "ROLE", "ADDRESS", "TL", "LAG", "CONNECT")]
+    for name, cluster in inventory["clusters"].items():
+        rows += [(name, host) + _cells(host, inventory, topology, results) for host in cluster["members"]]
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    shown = ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[6]]).rstrip() for row in rows]
+    return shown + [member["note"] for member in topology["members"].values() if member["note"]]
+
+
+def _cells(host: str, inventory: Mapping[str, Any], topology: Mapping[str, Any],
+           results: Mapping[str, Any]) -> tuple[str, ...]:
+    member, result = inventory["members"][host], results[host]
+    address = "%s:%s" % (member["address"], member["port"])
+    live = bool(result.get("answers"))
+    timeline = str(result["timeline"]) if live else "-"
+    connect = _connect(host, inventory, result) if live else "-"
+    return (_role(host, topology, result), address, timeline, _lag(host, topology, results), connect)
+
+
+def _role(host: str, topology: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    decided = topology["members"].get(host, {})
+    if result.get("unreachable"):
+        return "unreachable"
+    if decided.get("role") == "left":
+        return "left alone"
+    role = str(result.get("role") or decided.get("role") or "?")
+    if not result.get("running"):
+        return "%s (%s)" % (role, "stopped" if result["instance"]["kind"] == "instance" else "not there")
+    if role == "standby":
+        return "standby of %s" % decided.get("upstream", "?")
+    return "subscriber" if result.get("subscriptions") else role
+
+
+def _lag(host: str, topology: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    result = results[host]
+    if result.get("role") == "standby":
+        upstream = topology["members"].get(host, {}).get("upstream", "")
+        return _sender_lag(results.get(upstream, {}), [host])
+    names = [subscription["name"] for subscription in result.get("subscriptions", ())]
+    return _sender_lag({"standbys": [one for other in results.values() for one in other.get("standbys", ())]}, names)
+
+
+def _sender_lag(upstream: Mapping[str, Any], names: list[str]) -> str:
+    found = [one for one in upstream.get("standbys", ()) if one["application_name"] in names]
+    if not found:
+        return "no stream" if names and upstream else "-"
+    return "%d B, %.1f s" % (max(one["lag_bytes"] or 0 for one in found), max(one["lag_seconds"] or 0 for one in found))
+
+
+def _connect(host: str, inventory: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    instance = result["instance"]
+    cluster = inventory["clusters"][inventory["members"][host]["cluster"]]
+    databases = [name for member in cluster["members"] for name in inventory["members"][member]["databases"]]
+    databases += [one["database"] for one in result.get("subscriptions", ())]
+    return "%s/psql 'host=%s port=%s user=%s dbname=%s'" % (
+        result["host"]["bindir"], instance["socket_directory"], instance["port"], inventory["members"][host]["superuser"],
+        (databases or ["postgres"])[0])
+
+
+def complaints(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
+    """Return everything that is not healthy, each as one sentence."""
+    found = list(topology["refusals"])
+    for host, decided in topology["members"].items():
+        found += _member_complaints(host, decided, results[host], results)
+    return found
+
+
+def _member_complaints(host: str, decided: Mapping[str, Any], result: Mapping[str, Any],
+                       results: Mapping[str, Any]) -> list[str]:
+    if decided["role"] == "left":
+        return [decided["note"]]
+    if not result.get("running"):
+        return ["%s does not run; start it with the playbook deploy." % host]
+    if not result.get("answers"):
+        return list(result["problems"])
+    found = []
+    if decided["role"] == "standby" and (result["upstream"] or {}).get("status") != "streaming":
+        found.append("%s is a standby and does not stream from %s; look at its log." % (host, decided["upstream"]))
+    if result["replay_paused"]:
+        found.append("%s has paused its replay; call pg_wal_replay_resume() on it when that was not meant." % host)
+    found += ["%s has the slot %s, whose WAL is gone; its standby or subscriber needs a new copy." % (host, slot["name"])
+              for slot in result["slots"] if slot["wal_status"] == "lost"]
+    found += ["%s has settings that wait for a restart: %s; run the playbook deploy." % (
+        host, ", ".join(one["name"] for one in result["pending_restart"]))] if result["pending_restart"] else []
+    for subscription in result["subscriptions"]:
+        found += _subscription_complaints(host, subscription)
+    return found
+
+
+def _subscription_complaints(host: str, subscription: Mapping[str, Any]) -> list[str]:
+    name = subscription["name"]
+    if not subscription["enabled"]:
+        return ["%s has the subscription %s disabled; enable it when the reason is gone." % (host, name)]
+    if not subscription["running"]:
+        return ["%s has the subscription %s enabled and its worker does not run; look at its log." % (host, name)]
+    waiting = [table for table, state in (subscription["tables"] or {}).items() if state != "r"]
+    if waiting:
+        return ["%s has the subscription %s, whose tables %s are not in step yet." % (host, name, ", ".join(sorted(waiting)))]
+    return []

@@ -1,0 +1,241 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is what today: from what was found on the members to what each of them is to be. Pure.
+
+The inventory says who the members are; the instances say which of them is primary. A member that holds data is never
+demoted, re-initialised or re-cloned here, and where the truth is doubtful nothing is decided: the cluster is refused with
+the members named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+ABSENT = ("missing", "empty")
+
+
+class Found(NamedTuple):
+    """What was found of one member.
+
+    Attributes:
+        reachable: whether its host answered.
+        kind: of its data directory: missing, empty, foreign or instance.
+        running: whether a server runs.
+        role: primary or standby: what the running server says, else what the signal files say.
+        recovering: whether a point-in-time recovery is under way.
+        system_identifier: ``""`` without an instance.
+        timeline: 0 without an instance.
+        floors: the present values of the settings that a standby must not have lower.
+        slots: its physical slots that are not active, by name.
+    """
+
+    reachable: bool
+    kind: str = "missing"
+    running: bool = False
+    role: str = ""
+    recovering: bool = False
+    system_identifier: str = ""
+    timeline: int = 0
+    floors: Mapping[str, int] = {}
+    slots: Sequence[str] = ()
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there is an instance."""
+        return self.kind == "instance"
+
+
+def found_of(result: Mapping[str, Any]) -> Found:
+    """Return the finding in a result of pg_replication_info; of an unreachable host, that it is."""
+    if result.get("unreachable") or "instance" not in result:
+        return Found(False)
+    instance = result["instance"]
+    live = bool(result.get("answers"))
+    role = result["role"] if live else ("standby" if instance["standby_signal"] else "primary")
+    settings = result.get("settings") or {}
+    return Found(
+        True, instance["kind"], result["running"], role if instance["kind"] == "instance" else "",
+        instance["recovery_signal"], instance["system_identifier"],
+        result["timeline"] if live else instance["timeline"],
+        {name: int(settings.get(name, value)) for name, value in instance["floors"].items()},
+        [slot["name"] for slot in result.get("slots", ()) if slot["slot_type"] == "physical" and not slot["active"]])
+
+
+class Refusal(Exception):
+    """The truth about a cluster is doubtful or needs a person; one sentence says why."""
+
+
+def decide(inventory: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str, Any]:
+    """Return what every member is to be.
+
+    Args:
+        inventory: as ``inventory.build`` returns it.
+        found: what was found of each member.
+
+    Returns:
+        ``members``: by name, each with role (primary, standby, left), action (create, clone, follow, run, leave), running,
+        upstream, depth, floors, slots, stale_slots and note; ``clusters``: by name, with primary, exists and running; ``depth``:
+        of the longest cascade; ``refusals``: sentences, and then nothing may be done.
+    """
+    decided: dict[str, Any] = {"members": {}, "clusters": {}, "refusals": []}
+    for name, cluster in inventory["clusters"].items():
+        here = {host: found[host] for host in cluster["members"]}
+        try:
+            primary = _primary(name, here, inventory["members"])
+        except Refusal as refusal:
+            decided["refusals"].append(str(refusal))
+            continue
+        decided["clusters"][name] = {"primary": primary, "exists": here[primary].has_data,
+                                     "running": here[primary].running}
+        decided["members"].update(_members(primary, here, inventory["members"]))
+    decided["depth"] = max((member["depth"] for member in decided["members"].values()), default=0)
+    return decided
+
+
+def _primary(name: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> str:
+    """Return the member that is, or on a first run becomes, the primary."""
+    _refuse_mixed(name, here)
+    data = {host: one for host, one in here.items() if one.has_data}
+    unknown = [host for host, one in here.items() if not one.reachable]
+    if not data:
+        return _first_primary(name, here, members, unknown)
+    live = [host for host, one in data.items() if one.running and one.role == "primary"]
+    if len(live) > 1:
+        raise Refusal("The cluster %s has two primaries: %s; decide which one is right, stop the other, and bring it back with the "
+                      "playbook rejoin." % (name, " and ".join(_told(host, data[host]) for host in live)))
+    stopped = [host for host, one in data.items() if not one.running and one.role == "primary" and not one.recovering]
+    if live:
+        newer = [host for host in stopped if data[host].timeline > data[live[0]].timeline]
+        if newer:
+            raise Refusal("The cluster %s runs with %s as primary, and %s was primary after it; decide which one is right." % (
+                name, _told(live[0], data[live[0]]), _told(newer[0], data[newer[0]])))
+        return live[0]
+    return _stopped_primary(name, data, stopped, unknown)
+
+
+def _refuse_mixed(name: str, here: Mapping[str, Found]) -> None:
+    identifiers: dict[str, str] = {}
+    for host, one in here.items():
+        if one.has_data:
+            identifiers.setdefault(one.system_identifier, host)
+    if len(identifiers) > 1:
+        raise Refusal("The members of the cluster %s hold different systems: %s; only clones of one another are a cluster, name the "
+                      "right data directories." % (name, " and ".join(
+                          "%s has the system identifier %s" % (host, value) for value, host in identifiers.items())))
+
+
+def _first_primary(name: str, here: Mapping[str, Found], members: Mapping[str, Any], unknown: Sequence[str]) -> str:
+    if unknown:
+        raise Refusal("The cluster %s has no data on any member that answers, and %s cannot be reached and may hold it; make it "
+                      "reachable or take it out of the inventory." % (name, ", ".join(unknown)))
+    flagged = [host for host in here if members[host]["bootstrap"]]
+    return (flagged or list(here))[0]
+
+
+def _stopped_primary(name: str, data: Mapping[str, Found], stopped: Sequence[str], unknown: Sequence[str]) -> str:
+    """Return the member to start as primary, when no primary runs and it is certain which one was the last."""
+    if not stopped:
+        raise Refusal("The cluster %s has standbys (%s) and no primary; promote the best of them with the playbook failover." % (
+            name, ", ".join(data)))
+    if unknown:
+        raise Refusal("The cluster %s has no running primary, and %s cannot be reached and may have become it; %s is not started "
+                      "before that is known." % (name, ", ".join(unknown), stopped[0]))
+    newest = max(data[host].timeline for host in stopped)
+    best = [host for host in stopped if data[host].timeline == newest]
+    if len(best) > 1:
+        raise Refusal("The cluster %s has two stopped primaries: %s; decide which one is right and start it." % (
+            name, " and ".join(_told(host, data[host]) for host in best)))
+    ahead = [host for host, one in data.items() if one.timeline > newest]
+    if ahead:
+        raise Refusal("The cluster %s has %s stopped as primary, and %s is ahead of it; promote the best standby with the playbook "
+                      "failover." % (name, _told(best[0], data[best[0]]), _told(ahead[0], data[ahead[0]])))
+    return best[0]
+
+
+def _told(host: str, one: Found) -> str:
+    return "%s (%s, timeline %d)" % (host, "running" if one.running else "stopped", one.timeline)
+
+
+def _members(primary: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> dict[str, Any]:
+    left = {host: note for host, note in ((host, _why_left(host, primary, here)) for host in here) if note}
+    following = [host for host in here if host != primary and host not in left]
+    upstreams = {host: _upstream(host, primary, following, members) for host in following}
+    slots = {host: sorted(members[down]["slot"] for down, up in upstreams.items() if up == host) for host in here}
+    known = {members[host]["slot"] for host in here}
+    decided = {}
+    for host, one in here.items():
+        action = "leave" if host in left else _action(host, primary, one)
+        decided[host] = {
+            "role": "left" if host in left else ("primary" if host == primary else "standby"),
+            "action": action,
+            "running": one.running,
+            "exists": one.has_data,
+            "upstream": upstreams.get(host, ""),
+            "depth": _depth(host, upstreams),
+            "floors": _floors(host, primary, here, members) if host in following else {},
+            "slots": slots[host],
+            "stale_slots": sorted(name for name in one.slots if name in known and name not in slots[host]),
+            "note": left.get(host, ""),
+        }
+    return decided
+
+
+def _action(host: str, primary: str, one: Found) -> str:
+    if host == primary:
+        return "run" if one.has_data else "create"
+    return "follow" if one.has_data else "clone"
+
+
+def _why_left(host: str, primary: str, here: Mapping[str, Found]) -> str:
+    """Return why a member is left alone, ``""`` when it is not."""
+    one, first = here[host], here[primary]
+    if host == primary:
+        return ""
+    if not one.reachable:
+        return "%s cannot be reached and is left alone; run this again when it answers." % host
+    if one.recovering:
+        return "%s is in a point-in-time recovery and is left alone; let it end or remove it." % host
+    if one.has_data and one.role == "primary":
+        return ("%s was primary on timeline %d and %s is primary on timeline %d, so %s is left alone as it is; bring it back as a "
+                "standby with the playbook rejoin." % (host, one.timeline, primary, first.timeline, host))
+    if one.has_data and one.timeline > first.timeline:
+        return ("%s is a standby on timeline %d and the primary %s is on timeline %d, so it cannot follow and is left alone; "
+                "bring it back with the playbook rejoin." % (host, one.timeline, primary, first.timeline))
+    return ""
+
+
+def _upstream(host: str, primary: str, following: Sequence[str], members: Mapping[str, Any]) -> str:
+    """Return whom a standby follows: its declared upstream where that leads to the primary, else the primary."""
+    path = [host]
+    while True:
+        upstream = members[path[-1]]["upstream"] or primary
+        if upstream == primary:
+            break
+        if upstream in path or upstream not in following:
+            return primary if len(path) == 1 else members[host]["upstream"]
+        path.append(upstream)
+    return members[host]["upstream"] or primary
+
+
+def _depth(host: str, upstreams: Mapping[str, str]) -> int:
+    depth = 0
+    while host in upstreams:
+        host, depth = upstreams[host], depth + 1
+    return depth
+
+
+def _floors(host: str, primary: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> dict[str, int]:
+    """Return the settings that a standby must keep higher than wanted until its primary has lowered them.
+
+    A standby with less than its primary stops replaying (documentation, chapter 26.4.3), so what is lowered is lowered on
+    the primary first, and what is raised is raised on the standbys first.
+    """
+    wanted = members[host]["floors"]
+    floors = {}
+    for name, value in wanted.items():
+        present = max([one.floors[name] for one in (here[host], here[primary]) if name in one.floors], default=0)
+        if here[host].has_data and present > int(value):
+            floors[name] = present
+    return floors
