@@ -207,7 +207,6 @@ CREATE SCHEMA "odd s"; CREATE TYPE mood AS ENUM ('a', 'b');
 CREATE TABLE customer (id int PRIMARY KEY, name text NOT NULL);
 CREATE TABLE "odd s"."Or""der.*" (id int PRIMARY KEY, customer int NOT NULL REFERENCES customer, note text NOT NULL,
   secret text NOT NULL, m mood NOT NULL DEFAULT 'a', twice int NOT NULL GENERATED ALWAYS AS (id * 2) STORED);
-CREATE INDEX by_customer ON "odd s"."Or""der.*" (customer);
 CREATE TABLE "odd s"."Order" (id int); CREATE TABLE "odd s"."Or""derX" (id int);
 CREATE TABLE part (id int, k int NOT NULL, v text NOT NULL, PRIMARY KEY (id, k)) PARTITION BY RANGE (k);
 CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10);
@@ -217,15 +216,16 @@ CREATE VIEW v AS SELECT * FROM customer;
 CREATE FUNCTION wants_customer() RETURNS SETOF customer LANGUAGE sql AS 'SELECT * FROM customer';
 CREATE FUNCTION harmless() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION trg() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
-CREATE TRIGGER t BEFORE INSERT ON "odd s"."Or""der.*" FOR EACH ROW EXECUTE FUNCTION trg();
-COMMENT ON TRIGGER t ON "odd s"."Or""der.*" IS 'c';
-ALTER TABLE "odd s"."Or""der.*" ENABLE ROW LEVEL SECURITY;
-CREATE POLICY p ON "odd s"."Or""der.*" TO test_here_only USING (true);
-CREATE RULE r AS ON INSERT TO "odd s"."Or""der.*" DO ALSO INSERT INTO customer VALUES (1, 'x');
+CREATE TABLE visit (id int PRIMARY KEY, customer int NOT NULL REFERENCES customer, at date DEFAULT '2026-01-01');
+CREATE INDEX by_customer ON visit (customer);
+CREATE TRIGGER t BEFORE INSERT ON visit FOR EACH ROW EXECUTE FUNCTION trg(); COMMENT ON TRIGGER t ON visit IS 'c';
+ALTER TABLE visit ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON visit TO test_here_only USING (true);
+CREATE RULE r AS ON UPDATE TO visit DO ALSO INSERT INTO customer VALUES (1, 'x');
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO test_here_only;
 CREATE TABLE unpublished (id serial PRIMARY KEY);
 CREATE TABLE keyless (id int PRIMARY KEY, v varchar(7) COLLATE "C");
-CREATE PUBLICATION sales FOR TABLE "odd s"."Or""der.*" (id, customer, note, m), part1 (id, k), ONLY derived;
+CREATE PUBLICATION sales FOR TABLE "odd s"."Or""der.*" (id, customer, note, m), part1 (id, k), ONLY derived,
+  visit WHERE (id > 0);
 CREATE PUBLICATION whole FOR TABLE part WITH (publish_via_partition_root);
 CREATE PUBLICATION no_key FOR TABLE keyless (v) WITH (publish = 'insert');
 """
@@ -256,10 +256,11 @@ def test_the_schema_of_what_is_published_is_brought_and_nothing_else(clean: Serv
     assert (done["statements"], done["diff"]) == (checked["statements"], checked["diff"])
     relations = clean.sql("SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
                           " WHERE relkind IN ('r', 'p', 'v') AND nspname IN ('public', 'odd s') ORDER BY 1", dbname=NAME)
-    assert [row[0] for row in relations] == ['Or"der.*', "base", "derived", "part1"]
+    assert [row[0] for row in relations] == ['Or"der.*', "base", "derived", "part1", "visit"]
+    assert clean.sql("SELECT count(*) FROM pg_class WHERE relname = 'by_customer'", dbname=NAME) == [(1,)]
     assert clean.sql("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1", dbname=NAME) == [
         ("harmless",), ("trg",)]
-    for left_out in ("pg_trigger", "pg_policy", "pg_publication", "pg_constraint WHERE contype = 'f'"):
+    for left_out in ("pg_trigger", "pg_policy", "pg_rules WHERE schemaname = 'public'", "pg_publication", "pg_constraint WHERE contype = 'f'"):
         assert clean.sql(f"SELECT count(*) FROM {left_out}", dbname=NAME) == [(0,)], left_out
     assert ok(MODULE, **options)["changed"] is False
 
@@ -282,7 +283,7 @@ def test_rows_arrive_in_the_schema_that_was_brought(clean: Server, publisher: di
     ok(MODULE, **subscriber(clean, publisher, "sales", "no_key"))
     clean.sql("INSERT INTO keyless VALUES (1, 'x'); INSERT INTO customer VALUES (2, 'c');"
               'INSERT INTO "odd s"."Or""der.*" VALUES (7, 2, \'n\', \'s\'); INSERT INTO part VALUES (1, 2, \'v\');'
-              " INSERT INTO derived VALUES (3, 4)", dbname=PUBLISHER)
+              " INSERT INTO derived VALUES (3, 4); INSERT INTO visit VALUES (5, 2)", dbname=PUBLISHER)
     # Publisher and subscriber are one server here, so that the slot has to be there before the subscription is.
     clean.sql("SELECT pg_create_logical_replication_slot('test_brought', 'pgoutput')", dbname=PUBLISHER)
     clean.sql("CREATE SUBSCRIPTION test_brought CONNECTION 'host=%s port=%d user=postgres dbname=%s' PUBLICATION sales, no_key"
@@ -290,7 +291,8 @@ def test_rows_arrive_in_the_schema_that_was_brought(clean: Server, publisher: di
     try:
         until(lambda: clean.sql("SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'", dbname=NAME) == [(0,)])
         assert clean.sql('SELECT * FROM "odd s"."Or""der.*"', dbname=NAME) == [(7, 2, "n", "a")]
-        assert clean.sql("SELECT v, d.*, p.* FROM keyless, derived d, part1 p", dbname=NAME) == [("x", 3, 4, 1, 2)]
+        assert clean.sql("SELECT v, d.*, p.*, visit.id FROM keyless, derived d, part1 p, visit", dbname=NAME) == [
+            ("x", 3, 4, 1, 2, 5)]
     finally:
         clean.sql("DROP SUBSCRIPTION test_brought", dbname=NAME)
 
@@ -298,18 +300,27 @@ def test_rows_arrive_in_the_schema_that_was_brought(clean: Server, publisher: di
 @newest_only
 def test_a_published_partitioned_table_brings_all_partitions(clean: Server, publisher: dict[str, Any]) -> None:
     ok(MODULE, **subscriber(clean, publisher, "whole"))
-    assert clean.sql("SELECT relname FROM pg_class WHERE relname LIKE 'part_' OR relname = 'part' ORDER BY 1", dbname=NAME) == [
-        ("part",), ("part1",), ("part2",)]
+    assert clean.sql("SELECT relname FROM pg_class WHERE relname LIKE 'part_' OR relname = 'part' ORDER BY 1",
+                     dbname=NAME) == [("part",), ("part1",), ("part2",)]
 
 
 @newest_only
-def test_no_password_of_the_publisher_is_anywhere_to_be_read(clean: Server, publisher: dict[str, Any]) -> None:
-    results = [ok(MODULE, **subscriber(clean, publisher, "sales"))]
+def test_no_password_is_anywhere_to_be_read(clean: Server, publisher: dict[str, Any], tmp_path: Path) -> None:
+    real = bindir(clean.major)
+    for program in ("pg_dump", "pg_restore"):
+        (tmp_path / program).write_text(f'#!/bin/sh\n{{ echo "$0 $@"; env; }} >> {tmp_path}/seen\nexec {real}/{program} "$@"\n')
+        (tmp_path / program).chmod(0o755)
+    options = {**subscriber(clean, publisher, "sales"), "bindir": str(tmp_path)}
+    tcp = {"login_unix_socket": "", "login_host": "127.0.0.1", "login_user": publisher["user"],
+           "login_password": publisher["password"]}
+    results = [ok(MODULE, **{**options, **tcp})]
+    seen = (tmp_path / "seen").read_text()
+    assert "pg_restore" in seen
     wrong = {**publisher, "password": "falsch:\\8"}
     drop(clean, NAME)
     message = refused(MODULE, **subscriber(clean, wrong, "sales"))
     assert "password authentication failed" in message
-    text = json.dumps(results) + message + clean.log
+    text = json.dumps(results) + message + clean.log + seen
     for secret in ("geheim:\\7", "geheim:\\\\7", "geheim\\:", "falsch"):
         assert secret not in text.replace("CREATE ROLE test_reader SUPERUSER LOGIN PASSWORD 'geheim:\\7'", "")
 

@@ -87,7 +87,7 @@ def publisher(request: pytest.FixtureRequest, server_of: Callable[[int], Server]
     server.sql("ALTER SUBSCRIPTION loses_no_row DISABLE", "pub_to")
     server.sql("ALTER SUBSCRIPTION loses_no_row SET (slot_name = NONE)", "pub_to")
     server.sql("DROP SUBSCRIPTION loses_no_row", "pub_to")
-    wait_for(lambda: not server.sql("SELECT FROM pg_replication_slots WHERE slot_name = 'loses_no_row' AND active"))
+    wait_for(lambda: not server.sql("SELECT 1 FROM pg_replication_slots WHERE slot_name = 'loses_no_row' AND active"))
     server.sql("SELECT pg_drop_replication_slot('loses_no_row')", "pub_from")
     for dbname in ("pub_from", "pub_to"):
         server.sql(f"DROP DATABASE {dbname} WITH (FORCE)")

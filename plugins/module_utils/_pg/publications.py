@@ -128,6 +128,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     if readers and "tables" not in asked:
         raise InputError("The option readers of the publication %r needs tables, schemas or all_tables, which say what "
                          "is to be read; give one of them." % params["name"])
+    if params["state"] == "absent":
+        asked, readers = {}, ()
     return Wanted(params["name"], params["state"], asked, readers, params["login_planned"])
 
 
@@ -268,31 +270,34 @@ def plan(current: Current, wanted: Wanted) -> Plan:
     Raises:
         StateError: what the server has forbids it.
     """
-    now = current.publication
-    if wanted.state == "absent":
-        if now is None:
-            return Plan((), {"state": "absent"}, {"state": "absent"})
-        steps = [statement("DROP PUBLICATION %s" % ident(wanted.name))]
-        before, after = {"state": "present"}, {"state": "absent"}
-    else:
-        if current.tables is None:
-            current = current._replace(lacks=_lacks_on_new_server(wanted))
-        _check_named(current, wanted)
-        target = (now or Publication(owner=current.user))._replace(**wanted.asked)
-        target = _kept_owner(current, wanted, target)
-        _check_target(current, wanted, target)
-        steps = _steps(current, wanted.name, target) + _grants(current.lacks)
-        before, after = _diff(current, wanted, target)
-    if steps and current.is_standby:
+    made = _plan_absent(current, wanted) if wanted.state == "absent" else _plan_present(current, wanted)
+    if made.steps and current.is_standby:
         raise StateError("The publication %r is to be changed and this server is a standby; log in to its primary."
                          % wanted.name)
-    warnings = []
-    if now is not None and wanted.state == "present" and target.all_tables != now.all_tables:
-        warnings.append("The publication %r is dropped and made anew in one transaction, since PostgreSQL cannot alter "
-                        "a publication to or from all tables.%s" % (
-                            wanted.name, "" if target.owner == now.owner else
-                            " It then belongs to %r, since %r is no superuser." % (target.owner, now.owner)))
-    return Plan(tuple(steps), before, after, {}, tuple(warnings))
+    return made
+
+
+def _plan_absent(current: Current, wanted: Wanted) -> Plan:
+    if current.publication is None:
+        return Plan((), {"state": "absent"}, {"state": "absent"})
+    return Plan((statement("DROP PUBLICATION %s" % ident(wanted.name)),), {"state": "present"}, {"state": "absent"})
+
+
+def _plan_present(current: Current, wanted: Wanted) -> Plan:
+    if current.tables is None:
+        current = current._replace(lacks=_lacks_on_new_server(wanted))
+    _check_named(current, wanted)
+    now = current.publication
+    target = _with_possible_owner(current, wanted, (now or Publication(owner=current.user))._replace(**wanted.asked))
+    _check_target(current, wanted, target)
+    warnings = ()
+    if now is not None and target.all_tables != now.all_tables:
+        warnings = ("The publication %r is dropped and made anew in one transaction, since PostgreSQL cannot alter a "
+                    "publication to or from all tables.%s" % (
+                        wanted.name, "" if target.owner == now.owner else
+                        " It then belongs to %r, since %r is no superuser." % (target.owner, now.owner)),)
+    before, after = _diff(current, wanted, target)
+    return Plan(tuple(_steps(current, wanted.name, target) + _grants(current.lacks)), before, after, {}, warnings)
 
 
 def _check_named(current: Current, wanted: Wanted) -> None:
@@ -334,8 +339,8 @@ def _missing(publication: str, kind: str, name: str, place: str = "") -> StateEr
                       "correct the name." % (publication, kind, name, place))
 
 
-def _kept_owner(current: Current, wanted: Wanted, target: Publication) -> Publication:
-    """Return the target with an owner that may own it: of all tables, only a superuser (see ALTER PUBLICATION)."""
+def _with_possible_owner(current: Current, wanted: Wanted, target: Publication) -> Publication:
+    """Return the target with an owner that may own it: of all tables, only a superuser may (see ALTER PUBLICATION)."""
     now = current.publication
     if now is None or "owner" in wanted.asked or now.all_tables or not target.all_tables:
         return target
@@ -488,7 +493,7 @@ def apply(session: Session, wanted: Wanted, steps: Sequence[Statement]) -> Dict[
     with session.transaction():
         for step in steps:
             session.execute(step)
-        lacks = read(session, wanted).lacks if wanted.readers and wanted.state == "present" else ()
+        lacks = read(session, wanted).lacks if wanted.readers else ()
         if lacks:
             raise StateError("The publication %r was asked to be readable for %r, and this user may not grant %s; "
                              "log in as the owner of that." % (wanted.name, lacks[0].reader, _shown_lack(lacks[0])))

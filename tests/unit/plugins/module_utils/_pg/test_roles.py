@@ -82,15 +82,17 @@ def test_the_right_password_is_no_change() -> None:
     assert texts(current(role), password=role.password) == []
 
 
-@pytest.mark.parametrize("stored", [None, "md5" + "0" * 32, scram.verifier("wrong", 3), scram.verifier("wrong", 7)])
-def test_any_other_password_is_one_change_with_the_servers_iterations(stored: str | None) -> None:
+@pytest.mark.parametrize(("stored", "said"), [
+    (None, "none"), ("md5" + "0" * 32, "an md5 hash"), (scram.verifier("wrong", 3), "another"),
+    (scram.verifier("wrong", 7), "another")])
+def test_any_other_password_is_one_change_with_the_servers_iterations(stored: str | None, said: str) -> None:
     plan = roles.plan(current(ROLE._replace(password=stored)), wanted(password="right"))
     assert len(plan.steps) == 1
     made = plan.steps[0].text.split("'")[1]
     assert scram.matches(made, "right")
     assert scram.iterations_of(made) == 7
     assert plan.steps[0].shown == "ALTER ROLE \"repl\" PASSWORD '********'"
-    assert plan.before["password"] != plan.after["password"]
+    assert (plan.before["password"], plan.after["password"]) == (said, "as given")
 
 
 def test_a_verifier_is_stored_as_given() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgmahout founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which entries of an archive a subscriber gets."""
+"""Which entries of an archive a subscriber gets, and the likeness of a table with a column list."""
 
 from __future__ import annotations
 
@@ -43,3 +43,14 @@ def test_what_depends_on_an_excluded_relation_is_left_out_by_catalog_and_oid() -
 @pytest.mark.parametrize("listing", ["", ";\n; nothing\n"])
 def test_an_empty_archive_stays_empty(listing: str) -> None:
     assert schema.select(listing, frozenset()) == ""
+
+
+def column(name: str, kind: str, not_null: bool = False, collation: list[str] | None = None) -> dict[str, object]:
+    return {"name": name, "type": kind, "not_null": not_null, "collation": collation}
+
+
+def test_a_likeness_has_the_columns_that_arrive_and_their_key() -> None:
+    columns = [column('a"b', "integer", not_null=True), column("c", "text", collation=["pg_catalog", "C"])]
+    assert schema.likeness("odd s", "t", columns, ['a"b']) == (
+        'CREATE TABLE "odd s"."t" ("a""b" integer NOT NULL, "c" text COLLATE "pg_catalog"."C", PRIMARY KEY ("a""b"))')
+    assert schema.likeness("s", "t", [column("c", "text")], []) == 'CREATE TABLE "s"."t" ("c" text)'
