@@ -25,8 +25,8 @@ CREATE TABLE evil.pg_roles (rolname name); CREATE TABLE evil.pg_settings (name t
 """
 
 CASES: list[tuple[str, dict[str, Any]]] = [
-    ("pg_replication_role", {"name": 'Ro"le \\ ä', "password": "it's \\ ä", "comment": "a\\'b ä", "valid_until": "2031-02-03",
-                             "member_of": ["pg_monitor"]}),
+    ("pg_replication_role", {"name": 'Ro"le \\ ä', "password": "it's \\ ä", "comment": "a\\'b ä",
+                             "valid_until": "2031-02-03", "member_of": ["pg_monitor"]}),
     ("pg_replication_slot", {"slots": ["one", "two"], "reserve_wal": True}),
     ("pg_replication_slot", {"name": "three", "slot_type": "logical", "login_db": "odd"}),
     ("pg_database", {"name": 'Da"ta \\ ä', "comment": "a\\'b ä", "owner": "postgres", "encoding": "sql_ascii",

@@ -290,7 +290,7 @@ def _plan_present(current: Current, wanted: Wanted) -> Plan:
     now = current.publication
     target = _with_possible_owner(current, wanted, (now or Publication(owner=current.user))._replace(**wanted.asked))
     _check_target(current, wanted, target)
-    warnings = ()
+    warnings: Tuple[str, ...] = ()
     if now is not None and target.all_tables != now.all_tables:
         warnings = ("The publication %r is dropped and made anew in one transaction, since PostgreSQL cannot alter a "
                     "publication to or from all tables.%s" % (

@@ -1,0 +1,85 @@
+# The commands of this repository; `make help` lists them.
+# Everything is installed into .venv, from the exact versions in requirements/. Nothing else on the machine is changed, but for the
+# servers that `make cluster` starts, which `make destroy` takes away.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(firstword $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python; done) python3.11-or-newer-is-missing)
+INVENTORY ?= inventories/local.yml
+COLLECTION := .collections/ansible_collections/pgmahout/cluster
+VENV := .venv
+RUN := $(VENV)/bin
+
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# The terminal's language does not matter: Ansible only works in UTF-8.
+export LC_ALL := C.UTF-8
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: cluster
+cluster: $(VENV)/runtime ## A primary, two standbys and a subscriber on this machine, as inventories/local.yml describes them
+	@$(RUN)/ansible-playbook pgmahout.cluster.deploy -i $(INVENTORY) $(ARGS)
+
+.PHONY: status
+status: $(VENV)/runtime ## What runs, who follows whom, and how far behind; fails when something is not healthy
+	@$(RUN)/ansible-playbook pgmahout.cluster.status -i $(INVENTORY) $(ARGS)
+
+.PHONY: destroy
+destroy: $(VENV)/runtime ## Remove clusters with their data: make destroy CLUSTER=orders,reporting
+	@$(RUN)/ansible-playbook pgmahout.cluster.destroy -i $(INVENTORY) $(if $(CLUSTER),-e pg_destroy=$(CLUSTER)) $(ARGS)
+
+.PHONY: test
+test: lint unit integration e2e ## Everything that needs no container
+
+.PHONY: unit
+unit: $(VENV)/development ## The pure functions, without a server
+	@$(RUN)/pytest tests/unit -q -n auto
+
+.PHONY: integration
+integration: $(VENV)/development ## Every module against real servers of each version at hand
+	@$(RUN)/pytest tests/integration -q -n 2 --dist loadfile
+
+.PHONY: e2e
+e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, failovers, secrets
+	@$(RUN)/pytest tests/e2e -q
+
+.PHONY: lint
+lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity
+	@$(RUN)/ruff check .
+	@cd .collections && MYPYPATH=. ../$(RUN)/mypy --config-file ../pyproject.toml -p ansible_collections.pgmahout.cluster.plugins
+	@$(RUN)/mypy --config-file pyproject.toml tests benchmarks
+	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/ansible-lint --offline
+	@tests/sanity.sh
+
+.PHONY: bench
+bench: $(VENV)/development ## Measure the main job beside bare commands and community.postgresql
+	@$(RUN)/python benchmarks/main_job.py $(ARGS)
+
+.PHONY: build
+build: $(VENV)/runtime ## The collection as an artifact, in build/
+	@$(RUN)/ansible-galaxy collection build --force --output-path build
+
+.PHONY: clean
+clean: ## Remove what these commands made in this directory; servers go on
+	rm -rf $(VENV) .collections build .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python %d.%d was found and 3.11 or newer is needed" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "The module venv is needed; on Debian and Ubuntu install python3-venv." >&2; exit 1; }
+
+$(COLLECTION):
+	@mkdir -p $(dir $@)
+	@ln -sfn ../../.. $@
+
+$(VENV)/runtime: requirements/runtime.txt $(VENV)/bin/python | $(COLLECTION)
+	@$(RUN)/pip install --quiet --disable-pip-version-check --requirement requirements/runtime.txt
+	@touch $@
+
+$(VENV)/development: requirements/development.txt $(VENV)/runtime
+	@$(RUN)/pip install --quiet --disable-pip-version-check --requirement requirements/development.txt
+	@touch $@
