@@ -9,8 +9,9 @@ module: pg_database
 short_description: A database, complete from its first moment
 version_added: 1.0.0
 description:
-  - Makes a database under a temporary name, fills it with a script or with the schema of what a publisher publishes, and
-    then gives it its name. Under that name it is always complete, also when a run is killed.
+  - Makes a database under a temporary name (its own with C(.pgmahout) after it), fills it with a script or with the schema
+    of what a publisher publishes, and then gives it its name. Under that name it is always complete, also when a run is
+    killed; what such a run leaves under the temporary name, the next one drops.
   - Of an existing database, the owner and the comment are changed. Encoding and locale are compared and never changed.
   - PostgreSQL 13 to 18.
 options:

@@ -20,6 +20,19 @@ from tests.support.postgres import Server, free_port, scratch_server
 from tests.support.statements import Watch
 
 DB = "pub_tests"
+ROLES = "pub_owner, pub_reader, pub_second"
+RESET = f"""
+DO $$ DECLARE item text; BEGIN
+    FOR item IN SELECT format('DROP PUBLICATION %I', pubname) FROM pg_publication
+        UNION ALL SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    LOOP EXECUTE item; END LOOP;
+END $$;
+DROP OWNED BY {ROLES};
+DROP ROLE {ROLES};
+CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+MAKE_ROLES = "CREATE ROLE pub_owner LOGIN; CREATE ROLE pub_reader LOGIN; CREATE ROLE pub_second LOGIN"
 SETUP = """
 CREATE TABLE t (id int PRIMARY KEY, a text, v varchar(10), w varchar, n int, m numeric(9, 2), b bool, d timestamptz,
                 day date, j jsonb, u uuid, tags text[], raw bytea, "Odd ""c" float8);
@@ -29,16 +42,16 @@ CREATE VIEW a_view AS SELECT 1 AS id; CREATE UNLOGGED TABLE unlogged (id int);
 CREATE SCHEMA s; CREATE TABLE s.one (id int, x text); CREATE TABLE s.two (id int);
 CREATE TABLE parted (id int, r text) PARTITION BY LIST (r);
 CREATE TABLE parted_eu PARTITION OF parted FOR VALUES IN ('eu');
-CREATE ROLE pub_owner LOGIN; CREATE ROLE pub_reader LOGIN; CREATE ROLE pub_second LOGIN;
 """
 
 
 class World:
     """A database of a server, and the module's options for it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, dbname: str = DB) -> None:
         self.server = server
-        self.login = {**server.login, "login_db": DB}
+        self.dbname = dbname
+        self.login = {**server.login, "login_db": dbname}
 
     def run(self, **options: Any) -> dict[str, Any]:
         return ok("pg_publication", **{"name": "p", **self.login, **options})
@@ -50,25 +63,36 @@ class World:
         return run_module("pg_publication", **{"name": "p", **self.login, **options})
 
     def sql(self, text: str, **keywords: Any) -> list[tuple[Any, ...]]:
-        return self.server.sql(text, DB, **keywords)
+        return self.server.sql(text, self.dbname, **keywords)
+
+
+@pytest.fixture(scope="module")
+def world_on() -> Iterator[Callable[[Server], World]]:
+    """Give the fresh world of a server; its database is made once, since that takes longer than to empty it."""
+    known: dict[int, Server] = {}
+
+    def give(server: Server) -> World:
+        if server.major not in known:
+            known[server.major] = server
+            server.sql(f"CREATE DATABASE {DB}")
+            server.sql(MAKE_ROLES)
+        server.sql(f"{RESET}; {MAKE_ROLES}; {SETUP}", DB)
+        return World(server)
+
+    yield give
+    for server in known.values():
+        server.sql(f"DROP DATABASE {DB}")
+        server.sql(f"DROP ROLE {ROLES}")
 
 
 @pytest.fixture
-def world(server: Server) -> Iterator[World]:
-    server.sql(f"CREATE DATABASE {DB}")
-    server.sql(SETUP, DB)
-    yield World(server)
-    server.sql(f"DROP DATABASE {DB}")
-    server.sql("DROP ROLE pub_owner, pub_reader, pub_second")
+def world(server: Server, world_on: Callable[[Server], World]) -> World:
+    return world_on(server)
 
 
 @pytest.fixture
-def newest_world(newest: Server) -> Iterator[World]:
-    newest.sql(f"CREATE DATABASE {DB}")
-    newest.sql(SETUP, DB)
-    yield World(newest)
-    newest.sql(f"DROP DATABASE {DB}")
-    newest.sql("DROP ROLE pub_owner, pub_reader, pub_second")
+def newest_world(newest: Server, world_on: Callable[[Server], World]) -> World:
+    return world_on(newest)
 
 
 FILTERS = [
@@ -464,7 +488,7 @@ def test_a_name_is_never_more_than_a_name(name: str, schema: str, table: str, co
     def quoted(text: str) -> str:
         return '"{}"'.format(text.replace('"', '""'))
 
-    connection = canary.server.connect(DB)
+    connection = canary.server.connect(canary.dbname)
     identifiers = [psql.Identifier(text) for text in ("x" + schema[:30], table, column, "r" + role[:30])]
     try:
         cursor = connection.cursor()
@@ -511,7 +535,8 @@ def test_a_filter_is_never_more_than_a_filter(one: str, other: str, canary: Worl
 @pytest.fixture(scope="module")
 def canary(server_of: Callable[[int], Server]) -> Iterator[World]:
     server = server_of(18)
-    server.sql(f"CREATE DATABASE {DB}")
-    server.sql("CREATE TABLE canary (id int); CREATE TABLE t (id int, a text); CREATE TABLE other (id int, a text)", DB)
-    yield World(server)
-    server.sql(f"DROP DATABASE {DB}")
+    server.sql("CREATE DATABASE pub_canary")
+    server.sql("CREATE TABLE canary (id int); CREATE TABLE t (id int, a text); CREATE TABLE other (id int, a text)",
+               "pub_canary")
+    yield World(server, "pub_canary")
+    server.sql("DROP DATABASE pub_canary")

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -17,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import scram
+from tests.conftest import COLLECTIONS
 from tests.support.modules import ok, refused, run_module
 from tests.support.postgres import Server
 from tests.support.statements import Watch
@@ -158,6 +163,30 @@ def test_no_password_is_anywhere_to_be_read(role: Server, password: str) -> None
     assert "CREATE ROLE" not in log  # it held the verifier, and all that is logged is what hid it
 
 
+def test_no_password_is_in_what_ansible_prints(newest: Server, tmp_path: Path) -> None:
+    task = {"name": "The role is right", "pgmahout.cluster.pg_replication_role": {
+        "name": "{{ item }}", "password": PASSWORDS[0], "login_password": PASSWORDS[0], **newest.login},
+        "loop": ["test_printed", "pg_refused"]}
+    play = tmp_path / "play.json"
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_HOME": str(tmp_path / "home"),
+                   "ANSIBLE_LOCALHOST_WARNING": "false"}
+    before = len(newest.log)
+    try:
+        printed = subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "-vvv", "--diff", "-i", "localhost,", "-c", "local",
+             "-e", f"ansible_python_interpreter={sys.executable}", play], text=True, capture_output=True, check=False,
+            env=environment)
+        assert "keeps for itself" in printed.stdout  # the name that begins with pg_ is refused
+        assert "test_printed" in printed.stdout
+        assert "CREATE ROLE" in printed.stdout
+        verifier = catalog(newest, "test_printed")[0][6]
+        for secret in (PASSWORDS[0], verifier):
+            assert secret not in printed.stdout + printed.stderr + newest.log[before:]
+    finally:
+        newest.sql("DROP ROLE IF EXISTS test_printed")
+
+
 def test_a_superuser_is_left_alone_and_only_asked_for_what_it_may_get(server: Server) -> None:
     server.sql("CREATE ROLE test_super SUPERUSER NOLOGIN")
     try:
@@ -235,7 +264,7 @@ def test_a_user_for_whom_a_superuser_prepared_the_way_sets_and_compares_password
     assert scram.matches(catalog(role)[0][6], "geheim-98")
 
 
-def test_a_server_that_is_only_planned_gets_a_complete_plan(tmp_path: Any) -> None:
+def test_a_server_that_is_only_planned_gets_a_complete_plan(tmp_path: Path) -> None:
     nowhere = {"login_unix_socket": str(tmp_path), "login_planned": True}
     plan = ok(MODULE, name="repl", password="x", check=True, **nowhere)
     assert plan["statements"] == ["CREATE ROLE \"repl\" LOGIN REPLICATION PASSWORD '********'"]

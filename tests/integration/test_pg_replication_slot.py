@@ -184,8 +184,9 @@ def standby_of(primary: Server) -> Iterator[Server]:
     """A running standby of a shared server, thrown away afterwards."""
     with tempfile.TemporaryDirectory(prefix="standby-") as directory:
         home = Path(directory)
-        if server_user() is not None:
-            shutil.chown(home, server_user())
+        account = server_user()
+        if account is not None:
+            shutil.chown(home, account)
         standby = Server(primary.major, home, free_port())
         standby.run("pg_basebackup", "-h", str(primary.home), "-p", str(primary.port), "-U", primary.superuser,
                     "-D", str(standby.data), "-R", "--checkpoint=fast", "--no-sync")

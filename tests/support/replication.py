@@ -19,6 +19,8 @@ from tests.support.postgres import Server
 #: What a password may look like; each part of it breaks some way of quoting.
 PASSWORD = "0123 s3cr'et\\ =ünd\"$x$"
 
+_OPTIONS = "-c search_path=public -c statement_timeout=30s"
+
 _WRITING = re.compile(r"LOG:  statement: (?!SELECT|SET|BEGIN|COMMIT|ROLLBACK|SHOW|COPY|DECLARE|FETCH)"
                       r"|pg_(create|copy|drop)\w*_slot\(")
 
@@ -61,10 +63,10 @@ class Pair:
                                         "state": "absent", **options})
 
     def at_publisher(self, text: str) -> list[tuple[Any, ...]]:
-        return self.server.sql(text, self.publisher, options="-c search_path=public")
+        return self.server.sql(text, self.publisher, options=_OPTIONS)
 
     def at_subscriber(self, text: str) -> list[tuple[Any, ...]]:
-        return self.server.sql(text, self.subscriber, options="-c search_path=public")
+        return self.server.sql(text, self.subscriber, options=_OPTIONS)
 
     def slots(self) -> set[str]:
         """The replication slots of the publisher's database, those of initial copies left out."""
@@ -97,12 +99,19 @@ class Pair:
 
     def clear(self) -> None:
         """Take away whatever the two databases hold, their slots and the user."""
-        for (name,) in self.at_subscriber("SELECT quote_ident(subname) FROM pg_subscription s JOIN pg_database d"
-                                          " ON d.oid = subdbid WHERE datname = current_database()"):
-            self.at_subscriber(f"ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = NONE);"
-                               f"DROP SUBSCRIPTION {name}")
         mine = "FROM pg_replication_slots WHERE database = current_database()"
+        names = [name for (name,) in self.at_subscriber(
+            "SELECT quote_ident(subname) FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid"
+            " WHERE datname = current_database()")]
+        for name in names:
+            self.at_subscriber(f"ALTER SUBSCRIPTION {name} DISABLE")
+        # A walsender that makes a slot waits for running transactions; if the drop were one, it would wait for the slot.
+        await_true(lambda: not self.at_subscriber("SELECT FROM pg_stat_subscription WHERE pid IS NOT NULL AND subid IN (SELECT"
+                                                  " s.oid FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid"
+                                                  " WHERE datname = current_database())"))
         await_true(lambda: not self.at_publisher(f"SELECT {mine} AND active"))
+        for name in names:
+            self.at_subscriber(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE); DROP SUBSCRIPTION {name}")
         self.at_publisher(f"SELECT pg_drop_replication_slot(slot_name) {mine}")
         for (name,) in self.at_publisher("SELECT quote_ident(pubname) FROM pg_publication"):
             self.at_publisher(f"DROP PUBLICATION {name}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from . import login, programs, server, version
 from .errors import PgError, StateError, Unreachable
@@ -55,17 +55,16 @@ def _host(params: Mapping[str, Any]) -> Dict[str, Any]:
         boot = file.read().strip()
     spaces = [os.readlink("/proc/self/ns/%s" % kind) for kind in ("net", "mnt")]
     installation = programs.locate(params)
-    comment = _gecos(params["user"]) if params["user"] else ""
     return {"machine": ":".join([boot] + spaces), "uid": os.geteuid(), "account": pwd.getpwuid(os.geteuid()).pw_name,
-            "bindir": installation.bindir, "account_exists": comment is not None, "account_comment": comment}
+            "bindir": installation.bindir, "account_exists": not params["user"] or _account_exists(params["user"])}
 
 
-def _gecos(name: str) -> Optional[str]:
-    """Return the comment of an account, None when there is no such account."""
+def _account_exists(name: str) -> bool:
     try:
-        return pwd.getpwnam(name).pw_gecos
+        pwd.getpwnam(name)
     except KeyError:
-        return None
+        return False
+    return True
 
 
 def _instance(instance: Instance, version_num: int) -> Dict[str, Any]:

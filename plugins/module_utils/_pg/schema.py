@@ -170,13 +170,15 @@ def likeness(schema: str, name: str, columns: Sequence[Mapping[str, Any]], key: 
     Args:
         schema: its schema, which exists.
         name: its name.
-        columns: each with ``name``, ``type`` as ``format_type`` gives it, ``collation`` (schema and name, or None) and ``not_null``.
+        columns: each with ``name``, ``type`` as ``format_type`` gives it, ``collation`` (schema and name, or None) and
+            ``not_null``.
         key: the columns by which the publisher identifies rows, empty if there are none among those published.
     """
     parts = []
     for column in columns:
         collation = " COLLATE %s" % qualified(*column["collation"]) if column["collation"] else ""
-        parts.append("%s %s%s%s" % (ident(column["name"]), column["type"], collation, " NOT NULL" if column["not_null"] else ""))
+        not_null = " NOT NULL" if column["not_null"] else ""
+        parts.append("%s %s%s%s" % (ident(column["name"]), column["type"], collation, not_null))
     if key:
         parts.append("PRIMARY KEY (%s)" % idents(key))
     return "CREATE TABLE %s (%s)" % (qualified(schema, name), ", ".join(parts))

@@ -444,7 +444,6 @@ def _facts(current: Current, wanted: Wanted, steps: Sequence[Action]) -> Dict[st
         "created": "initdb" in actions,
         "restarted": "restart" in actions,
         "reloaded": "reload" in actions,
-        "last": "tidy" in actions,
     }
 
 

@@ -72,7 +72,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
     """
     found = current.subscription
     if not wanted.present:
-        dropping = [] if found is None else [Step(statement("DROP SUBSCRIPTION %s" % ident(wanted.name)))]
+        dropping = [] if found is None else _dropping(found, ident(wanted.name))
         return Plan(dropping, {"state": "present" if dropping else "absent"}, {"state": "absent"})
     for option in wanted.settings:
         version.require(option, SINCE[option], current.version_num)
@@ -85,6 +85,13 @@ def plan(current: Current, wanted: Wanted) -> Plan:
     left = [found.slot_name] if found.slot_name and slot != found.slot_name and not (slot and wanted.create_slot) else []
     return Plan(_alteration(current, found, wanted, slot), _shown_before(found, wanted),
                 _shown_after(current, wanted, slot), {"slots_left": left} if left else {})
+
+
+def _dropping(found: Subscription, name: str) -> List[Any]:
+    drop = Step(statement("DROP SUBSCRIPTION %s" % name))
+    # A copy that begins makes a slot, which on one server waits for the drop's transaction, and the drop for that slot.
+    is_copying = found.enabled and any(state != "r" for state in found.tables.values())
+    return [_disable(name), drop] if is_copying else [drop]
 
 
 def _slot_name(found: Optional[Subscription], wanted: Wanted) -> Optional[str]:

@@ -130,16 +130,16 @@ def _drop(session: Session, wanted: Wanted, steps: Sequence[Step]) -> Dict[str, 
     """Drop the subscription with its slot, or without it where the publisher has none or is gone."""
     try:
         for step in steps:
-            session.execute(step.statement)
+            _do(session, wanted, step)
     except ServerError as error:
         # PostgreSQL 13 has no code of its own for a publisher that does not answer; 57014 is the end of the time-out.
         if not error.sqlstate.startswith(("08", "XX", "57014")):
             raise
-        return _drop_alone(session, wanted, error)
+        return _drop_alone(session, wanted, error, was_enabled=len(steps) > 1)
     return {}
 
 
-def _drop_alone(session: Session, wanted: Wanted, refusal: ServerError) -> Dict[str, Any]:
+def _drop_alone(session: Session, wanted: Wanted, refusal: ServerError, was_enabled: bool) -> Dict[str, Any]:
     found = read(session, wanted._replace(present=True, refresh=False)).subscription
     if found is None or found.slot_name is None:
         raise refusal
@@ -150,6 +150,8 @@ def _drop_alone(session: Session, wanted: Wanted, refusal: ServerError) -> Dict[
                 raise refusal
     except StateError as error:
         if not wanted.detach:
+            if was_enabled:
+                session.execute(statement("ALTER SUBSCRIPTION %s ENABLE" % ident(wanted.name)))
             raise StateError("The subscription %r was to be dropped and its publisher, where the replication slot %r would "
                              "stay and retain WAL, does not answer; bring it back, or set on_unreachable_publisher to "
                              "detach. %s" % (wanted.name, slot, error)) from None

