@@ -69,6 +69,7 @@ create reporting1 "$reporting1"
 psql -qp "$reporting1" -c "CREATE DATABASE dwh"
 pg_dump -p "$node1" -d shop --schema-only --no-owner --no-privileges --no-publications | psql -qp "$reporting1" -d dwh > /dev/null
 psql -qp "$reporting1" -d dwh <<SQL
+ALTER TABLE customers DROP COLUMN email, DROP COLUMN created_at;
 CREATE SUBSCRIPTION sales_in
     CONNECTION 'host=127.0.0.1 port=$node1 dbname=shop user=subscriber passfile=$home/passfile'
     PUBLICATION sales WITH (failover = true);

@@ -23,12 +23,12 @@ options:
       - Relations that are not published and what depends on them are left out, and so are foreign keys, triggers, rules,
         row security policies, comments, foreign servers, privileges and owners. Rows arrive from a publication with row
         filters or from a part of the tables, so that foreign keys could not hold.
-      - A table with a column list (PostgreSQL 15) has just these columns, with NOT NULL and its key, and neither defaults
-        nor checks nor further indexes.
+      - A table with a column list has just these columns, with NOT NULL and its key, and neither defaults nor checks,
+        further indexes or partitions. So has a table that the user may not read wholly, with its partitions. With a
+        publisher older than PostgreSQL 15, the user needs SELECT on all of them, since C(pg_dump) locks them.
       - The publisher may be older than the programs in O(bindir), not newer.
-      - The user needs SELECT on the published tables that have no column list, since C(pg_dump) locks them. O(schema_from.conninfo.dbname) is
-        required. A password reaches C(pg_dump) by a passfile that only this task can read;
-        O(schema_from.conninfo.passfile) is read by the account that the task runs as.
+      - O(schema_from.conninfo.dbname) is required. A password reaches C(pg_dump) by a passfile that only this task can
+        read; O(schema_from.conninfo.passfile) is read by the account that the task runs as.
     type: dict
     suboptions:
       publications:

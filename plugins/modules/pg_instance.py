@@ -144,9 +144,13 @@ options:
     default: ""
   restart:
     description:
-      - Whether a running server is restarted when a setting needs it. With V(false) RV(restart_required) says so instead.
-    type: bool
-    default: true
+      - What to do when a running server needs a restart for a setting.
+      - V(when_needed) restarts it. V(never) writes and reloads, and RV(restart_required) says that a restart is left.
+      - V(deferred) leaves all as it is, for a later task that restarts the members of a cluster in their order, and RV(restart_required)
+        says so. Without the need of a restart it does what the others do.
+    type: str
+    choices: [when_needed, deferred, never]
+    default: when_needed
 author:
   - The pgmahout founders (@pgmahout)
 """
@@ -238,7 +242,7 @@ ARGUMENT_SPEC = dict(
     passfile_entries=conninfo.PASSFILE_SPEC,
     log_file={"type": "path", "default": ""},
     socket_directory={"type": "path", "default": ""},
-    restart={"type": "bool", "default": True},
+    restart={"type": "str", "choices": ["when_needed", "deferred", "never"], "default": "when_needed"},
 )
 
 

@@ -293,6 +293,27 @@ def test_a_user_who_may_not_read_connection_strings_is_told_so(made: Pair) -> No
         made.server.sql(f"DROP ROLE {user}")
 
 
+def test_a_user_without_superuser_works_with_the_rights_that_the_page_names(newest_made: Pair) -> None:
+    made, user = newest_made, f"user_{newest_made.sub}"
+    made.server.sql(f"CREATE ROLE {user} LOGIN; GRANT pg_create_subscription TO {user};"
+                    f"GRANT CREATE ON DATABASE {made.subscriber} TO {user};")
+    made.at_subscriber(f"GRANT SELECT (subconninfo) ON pg_subscription TO {user}; GRANT ALL ON a, b TO {user}")
+    try:
+        assert "may not keep a password out of the server's log, where log_" in made.refused(login_user=user)
+        made.server.sql(f"ALTER ROLE {user} SET log_statement TO 'none';"
+                        f"ALTER ROLE {user} SET log_min_error_statement TO 'panic'")
+        made.ok(login_user=user, wait_for_sync=True)
+        assert made.ok(login_user=user)["changed"] is False
+        made.ok(login_user=user, publications=["b"], slot_name="another", binary=True)
+        assert made.absent(login_user=user)["changed"] is True
+        assert made.slots() == set()
+    finally:
+        made.at_subscriber(f"REVOKE SELECT (subconninfo) ON pg_subscription FROM {user}; DROP OWNED BY {user}")
+        made.clear()
+        made.server.sql(f"DROP ROLE {user}")
+        made.fill()
+
+
 # Slots
 
 

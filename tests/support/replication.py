@@ -100,15 +100,13 @@ class Pair:
     def clear(self) -> None:
         """Take away whatever the two databases hold, their slots and the user."""
         mine = "FROM pg_replication_slots WHERE database = current_database()"
-        names = [name for (name,) in self.at_subscriber(
-            "SELECT quote_ident(subname) FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid"
-            " WHERE datname = current_database()")]
+        ours = "pg_subscription s JOIN pg_database d ON d.oid = subdbid WHERE datname = current_database()"
+        names = [name for (name,) in self.at_subscriber(f"SELECT quote_ident(subname) FROM {ours}")]
         for name in names:
             self.at_subscriber(f"ALTER SUBSCRIPTION {name} DISABLE")
         # A walsender that makes a slot waits for running transactions; if the drop were one, it would wait for the slot.
-        await_true(lambda: not self.at_subscriber("SELECT FROM pg_stat_subscription WHERE pid IS NOT NULL AND subid IN (SELECT"
-                                                  " s.oid FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid"
-                                                  " WHERE datname = current_database())"))
+        await_true(lambda: not self.at_subscriber("SELECT FROM pg_stat_subscription WHERE pid IS NOT NULL"
+                                                  f" AND subid IN (SELECT s.oid FROM {ours})"))
         await_true(lambda: not self.at_publisher(f"SELECT {mine} AND active"))
         for name in names:
             self.at_subscriber(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE); DROP SUBSCRIPTION {name}")

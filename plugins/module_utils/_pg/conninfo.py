@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from .errors import InputError
 from .sql import MASK
@@ -33,7 +33,7 @@ SPEC: Dict[str, Any] = {
                     + [(key, {"type": "str", "no_log": True}) for key in SECRETS]),
 }
 
-_PAIR = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))(?=\s|\Z)""", re.DOTALL)
+_PAIR = re.compile(r"""\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?!')(?:[^\s\\]|\\.)*))(?=\s|\Z)""", re.DOTALL)
 _PLAIN = re.compile(r"\A[A-Za-z0-9_./,:@%+*-]+\Z")
 
 
@@ -100,7 +100,8 @@ def _parse_uri(rest: str) -> Dict[str, str]:
     found = {"user": unquote(user), "password": unquote(password), "dbname": unquote(dbname),
              "host": ",".join(names), "port": ",".join(ports) if any(ports) else ""}
     keywords.update({key: value for key, value in found.items() if value})
-    keywords.update(parse_qsl(query, keep_blank_values=True))
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    keywords.update((unquote(key), unquote(value)) for key, _sep, value in pairs)
     return keywords
 
 

@@ -17,6 +17,9 @@ from .errors import InputError
 STANDBY_FLOOR = ("max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
                  "max_locks_per_transaction")
 
+#: Lines that name other files; the grammar of the server has words of their own for them.
+_INCLUDE = re.compile(r"\A\s*include(?:_if_exists|_dir)?[\s=']", re.IGNORECASE)
+_BARE = re.compile(r"\A(?:[+-]?\d+[A-Za-z]*|[+-]?\d+\.\d+|[A-Za-z]\w*)\Z", re.ASCII)
 _LINE = re.compile(r"""\A\s*([A-Za-z_][\w$.]*)\s*(?:=\s*|\s+|(?='))(?:'((?:[^'\\]|''|\\.)*)'|([^\s#']+))\s*(?:\#.*)?\Z""")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _KINDS = {"B": 1, "kB": 1024, "MB": 1024 ** 2, "GB": 1024 ** 3, "TB": 1024 ** 4}
@@ -33,7 +36,7 @@ def render(value: object) -> str:
     text = text_of(value)
     if "\n" in text or "\r" in text or "\0" in text:
         raise InputError("The value %r of a setting holds a line break or a NUL character; remove it." % text)
-    if re.match(r"\A[+-]?\d+(?:\.\d+)?[A-Za-z]*\Z|\A[A-Za-z]\w*\Z", text):
+    if _BARE.match(text):
         return text
     return "'%s'" % text.replace("\\", "\\\\").replace("'", "''")
 
@@ -54,12 +57,22 @@ def parse(text: str) -> Dict[str, str]:
     Lines that are not settings, such as ``include``, are passed over.
     """
     found: Dict[str, str] = {}
-    for line in text.splitlines():
-        match = _LINE.match(line)
+    for line in _lines(text):
+        match = _setting(line)
         if match:
             quoted, plain = match.group(2), match.group(3)
             found[match.group(1).lower()] = plain if quoted is None else _unescape(quoted)
     return found
+
+
+def _lines(text: str) -> List[str]:
+    """Return the lines as the server sees them; ``str.splitlines`` also ends one where a value may hold that character."""
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _setting(line: str) -> "Optional[re.Match[str]]":
+    return None if _INCLUDE.match(line) else _LINE.match(line)
 
 
 def _unescape(quoted: str) -> str:
@@ -67,7 +80,7 @@ def _unescape(quoted: str) -> str:
         found = match.group(0)
         if found == "''":
             return "'"
-        if found[1:].isdigit():
+        if found[1] in "01234567":
             return chr(int(found[1:], 8))
         return _ESCAPES.get(found[1], found[1])
 
@@ -82,8 +95,8 @@ def edit(text: str, changes: Mapping[str, Optional[str]]) -> str:
     present = parse(text)
     todo = {name: value for name, value in changes.items() if present.get(name) != value}
     lines: List[str] = []
-    for line in text.splitlines():
-        match = _LINE.match(line)
+    for line in _lines(text):
+        match = _setting(line)
         if match is None or match.group(1).lower() not in todo:
             lines.append(line)
     for name, value in todo.items():

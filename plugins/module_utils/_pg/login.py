@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from .conninfo import SECRETS
 from .errors import InputError, ServerError, Unreachable
@@ -161,6 +162,11 @@ class Session:
         if step.secret and not self._silent:
             self._silence()
         return self._run(step)
+
+    def has_loaded(self, paths: Iterable[str]) -> bool:
+        """Return whether the server read its configuration after each of these files was written (chapter 9.27.2)."""
+        rows = self.rows("SELECT extract(epoch FROM pg_catalog.pg_conf_load_time())::float8 AS at")
+        return all(os.path.getmtime(path) <= rows[0]["at"] for path in paths)
 
     def script(self, text: str) -> None:
         """Run a user's statements in one transaction, the rows of which nobody reads.

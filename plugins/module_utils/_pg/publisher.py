@@ -121,23 +121,21 @@ def drop_slot(session: Session, name: str, seconds: int) -> None:
         found = slot(session, name)
         return found is None or not found.active
 
-    await_true(is_idle, seconds, lambda: "The replication slot %r was to be dropped on the publisher and is still in use "
-                                         "after %d s; end its walsender, then run again." % (name, seconds))
+    if not await_true(is_idle, seconds):
+        raise StateError("The replication slot %r was to be dropped on the publisher and is still in use after %d s; end its "
+                         "walsender, then run again." % (name, seconds))
     session.rows("SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots"
                  " WHERE slot_name = %s" % literal(name))
 
 
-def await_true(is_true: Callable[[], bool], seconds: int, complaint: Callable[[], str]) -> None:
-    """Ask every 50 ms until the answer is yes.
-
-    Raises:
-        StateError: with the complaint, once ``seconds`` are over.
-    """
+def await_true(is_true: Callable[[], bool], seconds: float) -> bool:
+    """Ask every 50 ms until the answer is yes, for so many seconds; return the last answer."""
     end = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() >= end:
-            raise StateError(complaint())
+            return False
         time.sleep(_POLL_SECONDS)
+    return True
 
 
 def _list(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import conninfo, login, standby
 from .errors import InputError, StateError
-from .instance import Host, Instance, read_process, read_text, sync_directory, wait_until
+from .instance import Host, Instance, Process, read_process, read_text, sync_directory, wait_until
 from .instance import read as read_instance
 from .plan import Action, Plan
 
@@ -33,10 +33,17 @@ class Wanted(NamedTuple):
 
 
 class Current(NamedTuple):
-    """What is: the data directory, and the text of its ``postgresql.auto.conf``."""
+    """What is.
+
+    Attributes:
+        instance: the data directory.
+        auto_conf: the text of its ``postgresql.auto.conf``.
+        stale: whether the running server has not read that text yet.
+    """
 
     instance: Instance
     auto_conf: str
+    stale: bool = False
 
 
 def desired(params: Mapping[str, Any]) -> Wanted:
@@ -57,7 +64,19 @@ def desired(params: Mapping[str, Any]) -> Wanted:
 def read(host: Host, wanted: Wanted) -> Current:
     """Return what is on the host."""
     instance = read_instance(host.programs, wanted.data_directory)
-    return Current(instance, read_text(_auto_conf(wanted.data_directory)) or "")
+    path = _auto_conf(wanted.data_directory)
+    return Current(instance, read_text(path) or "", _is_unread(instance.process, wanted.superuser, path))
+
+
+def _is_unread(process: Optional[Process], superuser: str, path: str) -> bool:
+    """Return whether a server that accepts connections has not read a file since it was written."""
+    if process is None or process.status != "ready":
+        return False
+    session = login.Session(login.local(process.socket_directory, process.port, superuser))
+    try:
+        return not session.has_loaded([path])
+    finally:
+        session.close()
 
 
 def _auto_conf(data_directory: str) -> str:
@@ -81,7 +100,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
         steps.append(_signal("touch", wanted))
     if wanted.mode == "none" and instance.standby_signal:
         steps.append(_signal("rm", wanted))
-    if steps and instance.process:
+    if instance.process and (steps or current.stale):
         steps.append(Action("reload", "pg_ctl reload --pgdata=%s" % wanted.data_directory))
     before = standby.shown(current.auto_conf, instance.standby_signal)
     return Plan(steps, before, standby.shown(text, wanted.mode == "standby"), {"data_directory": wanted.data_directory})

@@ -5,8 +5,8 @@
 
 Logical replication brings rows, no definitions (PostgreSQL's documentation, chapter 29.8). What a subscriber of a part
 of the tables, rows or columns cannot hold is left out: other relations and what depends on them, foreign keys, triggers,
-rules, policies, and columns that do not arrive. A table of which only some columns are published is made with these alone,
-from the catalog, since pg_dump needs the right to read all of them.
+rules, policies, and columns that do not arrive. A table of which only some columns are published, or may be read, is made
+with these alone, from the catalog, since pg_dump needs the right to read all of them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ _DEPENDENT = _KEPT + """, gone AS (
   WHERE d.classid <> 'pg_catalog.pg_class'::pg_catalog.regclass
 ) SELECT classid::bigint AS catalog, objid::bigint AS oid FROM gone"""
 
-#: The tables of which a column list publishes a part, with what their likeness on the subscriber is made of.
+#: The tables of which a column list publishes a part, or which pg_dump may not lock since the user may not read all of
+#: them, of their partitions or of what they are partitions of, with what their likeness on the subscriber is made of.
 _PARTIAL = """
 SELECT DISTINCT ON (n.nspname, r.relname) n.nspname AS schema, r.relname AS name, (
   SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname, 'not_null', a.attnotnull,
@@ -74,9 +75,13 @@ SELECT DISTINCT ON (n.nspname, r.relname) n.nspname AS schema, r.relname AS name
 FROM pg_catalog.pg_publication_tables t
 JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
 JOIN pg_catalog.pg_class r ON r.relnamespace = n.oid AND r.relname = t.tablename
-WHERE t.pubname IN (%s) AND EXISTS (
+WHERE t.pubname IN (%s) AND (EXISTS (
   SELECT FROM pg_catalog.pg_attribute u WHERE u.attrelid = r.oid AND u.attnum > 0 AND NOT u.attisdropped
-  AND u.attgenerated = '' AND NOT u.attname = ANY (t.attnames))
+  AND u.attgenerated = '' AND NOT u.attname = ANY (t.attnames)
+) OR EXISTS (
+  SELECT FROM (SELECT r.oid AS relid UNION SELECT relid FROM pg_catalog.pg_partition_tree(r.oid)
+  UNION SELECT relid FROM pg_catalog.pg_partition_ancestors(r.oid)) AS locked
+  WHERE NOT pg_catalog.has_table_privilege(locked.relid, 'SELECT')))
 ORDER BY n.nspname, r.relname"""
 
 
@@ -100,7 +105,7 @@ class Published(NamedTuple):
     Attributes:
         excluded: the relations that are not brought, as schema and name.
         dependent: what depends on those, as pairs of catalog and oid.
-        partial: the statements that make the tables of which only some columns are published.
+        partial: the statements that make the tables of which only some columns are published or may be read.
     """
 
     excluded: Tuple[Tuple[str, str], ...]

@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
     state: str
     create: bool
     planned: bool
-    restart: bool
+    restart: str
     system_identifier: str
     initdb: Sequence[str]
     superuser: str
@@ -91,7 +91,7 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         InputError: an option contradicts another.
     """
     directory = os.path.normpath(params["data_directory"])
-    if directory in ("/", os.path.expanduser("~")) or not os.path.isabs(directory):
+    if directory in ("/", "//", os.path.expanduser("~")) or not os.path.isabs(directory):
         raise InputError("The option data_directory is %r, which cannot be an instance's own; give an absolute path."
                          % directory)
     config = params["config_directory"] or directory
@@ -129,16 +129,27 @@ def read(host: Host, wanted: Wanted) -> Current:
                        copy_of_programs=host.copy_of_programs)
     wanted_files = _files(wanted, instance)
     files = {path: read_text(path) for path in wanted_files}
+    _refuse_bad_settings(host, wanted, files)
     current = Current(
         instance, files, read_text(wanted.passfile) if wanted.passfile else None,
         [path for path in wanted.directories if not os.path.isdir(path)],
-        port_taken=instance.process is None and port_is_taken(wanted.address, wanted.port),
+        port_taken=_listens_elsewhere(instance, wanted) and port_is_taken(wanted.address, wanted.port),
         copy_of_programs=host.copy_of_programs)
     if instance.process is None:
         return current
     with _session(host, wanted) as session:
-        stale = _loaded_before(session, files)
+        stale = not session.has_loaded(path for path, text in files.items() if text is not None)
         return current._replace(stale=stale, restart_reasons=_restart_reasons(host, wanted, session, instance))
+
+
+def _listens_elsewhere(instance: Instance, wanted: Wanted) -> bool:
+    return instance.process is None or instance.process.port != wanted.port
+
+
+def _refuse_bad_settings(host: Host, wanted: Wanted, files: Mapping[str, Optional[str]]) -> None:
+    for path, text in wanted.files.items():
+        if path.endswith("postgresql.conf") and files.get(path) != text:
+            check_configuration(host, text)
 
 
 def _leftovers(wanted: Wanted) -> List[str]:
@@ -177,11 +188,6 @@ def _session(host: Host, wanted: Wanted) -> Iterator[login.Session]:
         yield session
     finally:
         session.close()
-
-
-def _loaded_before(session: login.Session, files: Mapping[str, Optional[str]]) -> bool:
-    loaded = session.rows("SELECT extract(epoch FROM pg_catalog.pg_conf_load_time())::float8 AS at")[0]["at"]
-    return any(os.path.getmtime(path) > loaded for path, text in files.items() if text is not None)
 
 
 def _restart_reasons(host: Host, wanted: Wanted, session: login.Session, instance: Instance) -> List[str]:
@@ -282,6 +288,8 @@ def plan(current: Current, wanted: Wanted) -> Plan:
         steps = _removal(current, wanted)
     elif not instance.exists:
         steps = _creation(current, wanted)
+    elif wanted.restart == "deferred" and current.restart_reasons and wanted.state == "started":
+        steps = []
     else:
         steps = _copy(current) + _writes(current, wanted) + _service(current, wanted)
     return Plan(steps, _before(current, steps), _after(current, wanted, steps), _facts(current, wanted, steps))
@@ -386,7 +394,9 @@ def _service(current: Current, wanted: Wanted) -> List[Action]:
         return [_start(wanted)]
     if wanted.state == "stopped":
         return [_stop(wanted)]
-    if wanted.state == "restarted" or (current.restart_reasons and wanted.restart):
+    if wanted.state == "restarted" or (current.restart_reasons and wanted.restart == "when_needed"):
+        if current.port_taken and "port" in current.restart_reasons:
+            raise port_taken(wanted.data_directory, wanted.address, wanted.port)
         return [Action("restart", "pg_ctl restart --pgdata=%s --mode=fast" % wanted.data_directory)]
     if wanted.state == "reloaded" or writes or current.stale:
         return [Action("reload", "pg_ctl reload --pgdata=%s" % wanted.data_directory)]
@@ -454,9 +464,9 @@ def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]
              "rename": _do_rename,
              "tidy": _do_tidy}
     for step in steps:
+        if step.action in ("reload", "restart"):
+            _refuse_bad_hba(host, wanted, steps)
         doers[step.action](host, wanted, step)
-    if any(step.action == "reload" for step in steps):
-        _undo_bad_hba(host, wanted, steps)
     if any(step.action == "initdb" for step in steps):
         control = read_instance(host.programs, wanted.data_directory).control
         return {"system_identifier": control.system_identifier if control else ""}
@@ -468,6 +478,7 @@ def _do_programs(host: Host, _wanted: Wanted, _step: Action) -> None:
 
 
 def _do_initdb(host: Host, wanted: Wanted, step: Action) -> None:
+    _refuse_bad_settings(host, wanted, {})
     unfinished = wanted.data_directory + UNFINISHED
     if os.path.exists(unfinished):
         shutil.rmtree(unfinished)
@@ -591,17 +602,21 @@ def _do_reload(host: Host, wanted: Wanted, _step: Action) -> None:
                              % (wanted.data_directory, wanted.timeout, wanted.log_file))
 
 
-def _undo_bad_hba(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None:
-    """Put the former pg_hba.conf back when the server cannot read the new one."""
-    hba = [step for step in steps if step.action == "write" and step.values["path"].endswith("pg_hba.conf")]
-    if not hba:
-        return
+def _refuse_bad_hba(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None:
+    """Put the former pg_hba.conf back when the server cannot read the new one, with which it would not start either.
+
+    The view reads the file as it is, not as it was loaded (chapter 53.10).
+    """
     with _session(host, wanted) as session:
         bad = session.rows("SELECT line_number, error FROM pg_catalog.pg_hba_file_rules WHERE error IS NOT NULL")
-    if bad:
-        host.write(hba[0].values["path"], hba[0].values["before"] or "")
-        raise StateError("The new pg_hba.conf has in line %s: %s; the former file is back, correct pg_server_hba." % (
-            bad[0]["line_number"], bad[0]["error"]))
+    if not bad:
+        return
+    written = [step.values for step in steps if step.action == "write" and step.values["path"].endswith("pg_hba.conf")]
+    for values in written:
+        host.write(values["path"], values["before"] or "")
+    raise StateError("The %s pg_hba.conf has in line %s: %s; %scorrect pg_server_hba." % (
+        "new" if written else "present", bad[0]["line_number"], bad[0]["error"],
+        "the former file is back, " if written else ""))
 
 
 def _do_remove(host: Host, wanted: Wanted, step: Action) -> None:

@@ -39,11 +39,6 @@ class Wanted(NamedTuple):
     failover: Optional[bool]
     recreate: bool
 
-    @property
-    def lock_names(self) -> Tuple[str, ...]:
-        """What no other run may change at the same time: slots depend on each other in nothing but the server."""
-        return ()
-
 
 class Current(NamedTuple):
     """What a server has.

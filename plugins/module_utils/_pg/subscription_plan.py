@@ -50,7 +50,7 @@ class Step(NamedTuple):
 
     Attributes:
         publications: those that the publisher must have, or no step at all is done.
-        stops: whether the subscription's workers must have ended before the next step.
+        stops: whether the subscription's workers end by it, which the next step needs.
     """
 
     statement: Statement
@@ -90,8 +90,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
 def _dropping(found: Subscription, name: str) -> List[Any]:
     drop = Step(statement("DROP SUBSCRIPTION %s" % name))
     # A copy that begins makes a slot, which on one server waits for the drop's transaction, and the drop for that slot.
-    is_copying = found.enabled and any(state != "r" for state in found.tables.values())
-    return [_disable(name), drop] if is_copying else [drop]
+    return [_disable(name), drop] if found.enabled else [drop]
 
 
 def _slot_name(found: Optional[Subscription], wanted: Wanted) -> Optional[str]:

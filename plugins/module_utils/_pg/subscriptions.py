@@ -21,6 +21,9 @@ __all__ = ["ABSENT", "apply", "desired", "plan", "read", "settle"]
 #: What the letters of pg_subscription_rel.srsubstate stand for (chapter 53.55).
 _STATES = {"i": "not begun", "d": "being copied", "f": "copied, catching up", "s": "synchronized, not yet ready"}
 
+#: How long the workers of a subscription that was disabled are awaited.
+_GRACE_SECONDS = 5
+
 
 def apply(session: Session, wanted: Wanted, steps: Sequence[Any]) -> Dict[str, Any]:
     """Do the steps; nothing is done when the publisher lacks what they need.
@@ -55,11 +58,10 @@ def _stored_conninfo(session: Session, wanted: Wanted) -> Mapping[str, str]:
 def _do(session: Session, wanted: Wanted, step: Step) -> None:
     session.execute(step.statement)
     if step.stops:
+        # A worker that tries to reach its publisher ends late; what needs it to be gone refuses in its own words.
         workers = ("SELECT FROM pg_catalog.pg_stat_subscription WHERE pid IS NOT NULL AND subid = %s"
                    % oid_of(session, wanted.name))
-        publisher.await_true(lambda: not session.rows(workers), wanted.timeout, lambda: (
-            "The workers of the disabled subscription %r still run after %d s; see the server's log, then run again."
-            % (wanted.name, wanted.timeout)))
+        publisher.await_true(lambda: not session.rows(workers), _GRACE_SECONDS)
 
 
 def _do_slot(far: Session, wanted: Wanted, step: SlotStep) -> None:
@@ -108,10 +110,12 @@ def _check_slot(session: Session, far: Session, wanted: Wanted, step: SlotStep) 
                          "make the subscription again." % named)
     if slot.active and step.is_claimed:
         raise StateError("%s is in use by another subscriber; choose another slot_name." % named)
-    if step.replaced is not None and _is_there(far, step.replaced):
-        publisher.await_true(lambda: publisher.has_passed(far, step.replaced or "", step.name), wanted.timeout, lambda: (
-            "%s begins on the publisher after what was received through %r, even after %d s, so that changes would be lost; "
-            "drop the new slot and it is made as a copy." % (named, step.replaced, wanted.timeout)))
+    replaced = step.replaced
+    if replaced is not None and _is_there(far, replaced) and not publisher.await_true(
+            lambda: publisher.has_passed(far, replaced, step.name), wanted.timeout):
+        raise StateError("%s begins on the publisher after what was received through %r, even after %d s, so that changes "
+                         "would be lost; drop the new slot and it is made as a copy."
+                         % (named, replaced, wanted.timeout))
 
 
 def _is_there(far: Session, name: Optional[str]) -> bool:
@@ -193,9 +197,9 @@ def settle(session: Session, wanted: Wanted) -> None:
                              "subscriber's log." % (wanted.name, _first(unready)))
         return not unready
 
-    publisher.await_true(is_ready, wanted.timeout, lambda: (
-        "The subscription %r is not in sync after %d s; %s. Look into the subscriber's log, or give a longer timeout."
-        % (wanted.name, wanted.timeout, _first(unready))))
+    if not publisher.await_true(is_ready, wanted.timeout):
+        raise StateError("The subscription %r is not in sync after %d s; %s. Look into the subscriber's log, or give a longer "
+                         "timeout." % (wanted.name, wanted.timeout, _first(unready)))
 
 
 def _first(unready: Sequence[Any]) -> str:

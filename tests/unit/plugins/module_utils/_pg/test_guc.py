@@ -75,6 +75,11 @@ def test_an_edit_sets_and_removes_what_it_names_and_keeps_the_rest(present: dict
     assert [line for line in edited.split("\n") if line in untouched] == untouched
 
 
+@pytest.mark.parametrize(("text", "edited"), [("", ""), ("a = 1", "a = 1\n"), ("\n\na = 1\n\n", "\n\na = 1\n\n")])
+def test_an_edit_of_nothing_keeps_every_line(text: str, edited: str) -> None:
+    assert guc.edit(text, {"b": None}) == edited
+
+
 def test_a_setting_that_is_right_keeps_its_line() -> None:
     assert guc.edit("Port = '1' # mine\nx=2\n", {"port": "1", "x": "3"}) == "Port = '1' # mine\nx = '3'\n"
 

@@ -80,7 +80,7 @@ def test_a_line_is_as_the_manual_writes_it(entry: dict[str, Any], line: str) -> 
 
 @pytest.mark.parametrize(("entry", "told"), [
     ({"type": "Host"}, "type 'Host'"), ({"method": "trust"}, "trust and password are not offered"),
-    ({"method": "password"}, "trust and password are not offered"), ({"type": "local"}, "local has no an? ?address"),
+    ({"method": "password"}, "trust and password are not offered"), ({"type": "local"}, "local has no address"),
     ({"address": ""}, "host needs an address"), ({"address": "a b"}, "address 'a b'"), ({"address": "a\nhost"}, "address"),
     ({"user": "a\nhost all all all trust"}, "line break"), ({"database": "a\0"}, "NUL"), ({"database": "a\rb"}, "line break"),
     ({"options": {"map=x y": "m"}}, "option 'map=x y'"), ({"options": {"map": "m\n"}}, "line break"),

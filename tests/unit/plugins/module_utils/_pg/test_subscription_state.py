@@ -69,3 +69,34 @@ def test_a_secret_is_not_part_of_a_refusal() -> None:
 
 def test_what_is_to_be_absent_needs_no_agreement_of_other_options() -> None:
     assert not subscription_state.desired(params(state="absent", slot_name="none")).present
+
+
+class Recorder:
+    """A session that answers every query with a subscription's row, and remembers the query."""
+
+    def __init__(self, version_num: int, **row: Any) -> None:
+        self.version_num = version_num
+        self.row = row
+        self.asked: list[str] = []
+
+    def rows(self, text: str) -> list[dict[str, Any]]:
+        self.asked.append(text)
+        return [self.row]
+
+
+@pytest.mark.parametrize("version", range(13, 19))
+def test_only_columns_that_the_version_has_are_read(version: int) -> None:
+    session = Recorder(version * 10000, oid=None, owner_is_superuser=True)
+    wanted = subscription_state.desired(params())
+    assert subscription_state.read(session, wanted).subscription is None  # type: ignore[arg-type]
+    assert len(session.asked) == 1
+    came_with = {"subbinary": 14, "substream": 14, "subtwophasestate": 15, "subdisableonerr": 15, "subpasswordrequired": 16,
+                 "subrunasowner": 16, "suborigin": 16, "subfailover": 17}
+    assert {name: name in session.asked[0] for name in came_with} == {
+        name: since <= version for name, since in came_with.items()}
+
+
+def test_a_connection_string_is_not_read_for_what_is_to_be_absent() -> None:
+    session = Recorder(180000, oid=None, owner_is_superuser=True)
+    subscription_state.read(session, subscription_state.desired(params(state="absent")))  # type: ignore[arg-type]
+    assert "subconninfo" not in session.asked[0]
