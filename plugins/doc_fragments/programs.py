@@ -33,11 +33,6 @@ options:
         which PostgreSQL refuses to run as.
     type: str
     default: ""
-  superuser:
-    description:
-      - Role of the server to connect as, over its socket.
-    type: str
-    default: postgres
   timeout:
     description:
       - How long to wait, in seconds, for each state that the module awaits.

@@ -15,7 +15,7 @@ _CONNINFO = conninfo.ModuleDocFragment.DOCUMENTATION.split("options:\n", 1)[1]
 class ModuleDocFragment:
     """The option ``schema_from``."""
 
-    DOCUMENTATION = r"""
+    DOCUMENTATION: str = r"""
 options:
   schema_from:
     description:

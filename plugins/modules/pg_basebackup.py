@@ -12,21 +12,18 @@ description:
   - Copies a running server over a replication connection, so that the copy can follow it as a standby.
   - The copy is made beside its place, verified against its manifest, made a standby, and renamed when it is complete. A run that
     is killed leaves nothing under the final name, and the next one removes what it left beside it.
+  - O(conninfo) names the server to copy. Its role must be allowed replication connections. A password in it is refused; put it into
+    a file and give O(conninfo.passfile), readable by the server's account.
   - A destination that holds the same system already is no change. One that holds anything else is refused.
 extends_documentation_fragment:
   - pgmahout.cluster.programs
+  - pgmahout.cluster.conninfo
   - pgmahout.cluster.attributes
 options:
   dest:
     description:
       - The data directory of the clone. It must be missing, empty, or hold the same system.
     type: path
-    required: true
-  conninfo:
-    description:
-      - How to reach the server to copy, as keywords of libpq. The role must be allowed replication connections.
-      - A password is refused here; put it into a file and give C(passfile), readable by the server's account.
-    type: dict
     required: true
   slot:
     description:
@@ -123,10 +120,10 @@ dest:
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import backups, conninfo, instance, programs, runner
 
-ARGUMENT_SPEC = {name: option for name, option in programs.SPEC.items() if name not in ("superuser",)}
-ARGUMENT_SPEC.update(
+ARGUMENT_SPEC = dict(
+    programs.SPEC,
     dest={"type": "path", "required": True},
-    conninfo=dict(conninfo.SPEC, required=True),
+    conninfo=conninfo.SPEC,
     passfile={"type": "path", "default": ""},
     passfile_entries=conninfo.PASSFILE_SPEC,
     slot={"type": "str", "default": ""},

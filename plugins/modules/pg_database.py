@@ -73,7 +73,7 @@ seealso:
   - module: pgmahout.cluster.pg_publication
   - module: pgmahout.cluster.pg_subscription
 author:
-  - the pgmahout founders
+  - The pgmahout founders (@pgmahout)
 """
 
 EXAMPLES = r"""

@@ -25,6 +25,11 @@ options:
       - The data directory. Its parent is made when it is missing.
     type: path
     required: true
+  superuser:
+    description:
+      - Role of the server to connect as, over its socket.
+    type: str
+    default: postgres
   state:
     description:
       - V(started) and V(stopped) converge; V(restarted) and V(reloaded) always act.
@@ -219,6 +224,7 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import connin
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
+    superuser=programs.SUPERUSER,
     data_directory={"type": "path", "required": True},
     state={"type": "str", "choices": ["started", "stopped", "restarted", "reloaded", "absent"], "default": "started"},
     create={"type": "bool", "default": True},

@@ -104,7 +104,7 @@ seealso:
   - module: pgmahout.cluster.pg_subscription
   - module: pgmahout.cluster.pg_replication_role
 author:
-  - the pgmahout founders
+  - The pgmahout founders (@pgmahout)
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,7 @@ description:
     does that.
 extends_documentation_fragment:
   - pgmahout.cluster.programs
+  - pgmahout.cluster.primary_conninfo
   - pgmahout.cluster.attributes
 options:
   data_directory:
@@ -23,17 +24,17 @@ options:
       - The data directory, which must hold an instance.
     type: path
     required: true
+  superuser:
+    description:
+      - Role of the server to connect as, over its socket.
+    type: str
+    default: postgres
   mode:
     description:
       - V(standby) follows O(primary_conninfo). V(none) does not recover from anywhere.
     type: str
     choices: [standby, none]
     required: true
-  primary_conninfo:
-    description:
-      - How to reach the upstream, as keywords of libpq; needed for V(standby).
-      - A password is refused, since it would be stored in clear; put it into a file and give C(passfile).
-    type: dict
   primary_slot_name:
     description:
       - The physical replication slot of the upstream that keeps the WAL for this standby; empty for none. Left as it is when not
@@ -84,6 +85,7 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import connin
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
+    superuser=programs.SUPERUSER,
     data_directory={"type": "path", "required": True},
     mode={"type": "str", "choices": ["standby", "none"], "required": True},
     primary_conninfo=conninfo.SPEC,

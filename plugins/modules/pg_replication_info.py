@@ -31,6 +31,11 @@ options:
         does not run is no error.
     type: path
     default: ""
+  superuser:
+    description:
+      - Role of the server to connect as, over its socket.
+    type: str
+    default: postgres
   configuration:
     description:
       - The text of a C(postgresql.conf) to check.
@@ -175,6 +180,7 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import info, 
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
+    superuser=programs.SUPERUSER,
     data_directory={"type": "path", "default": ""},
     configuration={"type": "str"},
     listen_address={"type": "str", "default": "localhost"},

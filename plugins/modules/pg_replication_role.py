@@ -67,7 +67,7 @@ extends_documentation_fragment:
 seealso:
   - module: pgmahout.cluster.pg_replication_slot
 author:
-  - the pgmahout founders
+  - The pgmahout founders (@pgmahout)
 """
 
 EXAMPLES = r"""

@@ -148,7 +148,7 @@ seealso:
   - module: pgmahout.cluster.pg_publication
   - module: pgmahout.cluster.pg_replication_slot
 author:
-  - the pgmahout founders
+  - The pgmahout founders (@pgmahout)
 """
 
 EXAMPLES = r"""

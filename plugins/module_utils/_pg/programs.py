@@ -30,9 +30,11 @@ SPEC: Dict[str, Any] = {
     "bindir": {"type": "path", "default": ""},
     "programs_directory": {"type": "path", "default": ""},
     "user": {"type": "str", "default": ""},
-    "superuser": {"type": "str", "default": "postgres"},
     "timeout": {"type": "int", "default": 600},
 }
+
+#: The option of those among them that also connect to the server.
+SUPERUSER = {"type": "str", "default": "postgres"}
 
 
 class Installation(NamedTuple):

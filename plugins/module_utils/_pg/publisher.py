@@ -122,8 +122,8 @@ def drop_slot(session: Session, name: str, seconds: int) -> None:
         return found is None or not found.active
 
     if not await_true(is_idle, seconds):
-        raise StateError("The replication slot %r was to be dropped on the publisher and is still in use after %d s; end its "
-                         "walsender, then run again." % (name, seconds))
+        raise StateError("The replication slot %r was to be dropped on the publisher and is still in use after %d s; end "
+                         "its walsender, then run again." % (name, seconds))
     session.rows("SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots"
                  " WHERE slot_name = %s" % literal(name))
 

@@ -19,13 +19,9 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from . import guc, login
 from .conninfo import passfile
 from .errors import InputError, StateError, ToolError
-from .instance import REMOVED, UNFINISHED, Host, Instance, port_is_taken, read_process, read_text, sync_directory, wait_until
+from .instance import REMOVED, UNFINISHED, Host, Instance, Process, port_is_taken, read_process, read_text, sync_directory, wait_until
 from .instance import read as read_instance
 from .plan import Action, Plan
-
-#: The settings of ``postgresql.auto.conf`` that belong to ``pg_recovery``, not to the configuration.
-RECOVERY_SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command", "recovery_target", "archive_cleanup_command",
-                     "recovery_end_command")
 
 _INITDB = {"encoding": "--encoding=%s", "locale": "--locale=%s", "locale_provider": "--locale-provider=%s",
            "builtin_locale": "--builtin-locale=%s", "wal_segment_size": "--wal-segsize=%s"}
@@ -180,9 +176,7 @@ def _configured(wanted: Wanted) -> Dict[str, str]:
 @contextmanager
 def _session(host: Host, wanted: Wanted) -> Iterator[login.Session]:
     """Connect to the running server as superuser over its socket, once it lets anyone in."""
-    await_ready(host, wanted.data_directory, wanted.log_file, wanted.timeout)
-    process = read_process(wanted.data_directory)
-    assert process is not None
+    process = await_ready(wanted.data_directory, wanted.log_file, wanted.timeout)
     session = login.Session(login.local(process.socket_directory, process.port, wanted.superuser))
     try:
         yield session
@@ -215,9 +209,9 @@ def _is_doubtful(row: Mapping[str, Any], settings: Mapping[str, str]) -> bool:
 
 
 def _runs_other_programs(host: Host, instance: Instance) -> bool:
-    assert instance.process is not None
+    pid = instance.process.pid if instance.process else 0
     try:
-        return not os.path.samefile("/proc/%d/exe" % instance.process.pid, host.programs.path("postgres"))
+        return not os.path.samefile("/proc/%d/exe" % pid, host.programs.path("postgres"))
     except OSError:
         return False
 
@@ -528,21 +522,18 @@ def _accepts(data_directory: str) -> bool:
     return process is not None and process.status in ("ready", "standby")
 
 
-def await_ready(host: Host, data_directory: str, log_file: str, timeout: int) -> None:
-    """Wait until a server that runs accepts connections.
+def await_ready(data_directory: str, log_file: str, timeout: int) -> Process:
+    """Wait until a server that runs accepts connections, and return it.
 
     Raises:
         StateError: it did not within ``timeout`` seconds, or it ended.
     """
-    if _accepts(data_directory):
-        return
-
-    def settled() -> bool:
-        return read_process(data_directory) is None or _accepts(data_directory)
-
-    if not wait_until(settled, timeout) or read_process(data_directory) is None:
+    wait_until(lambda: read_process(data_directory) is None or _accepts(data_directory), timeout)
+    process = read_process(data_directory)
+    if process is None or not _accepts(data_directory):
         raise StateError("The server in %s was found starting and does not accept connections: %s" % (
             data_directory, last_words(log_file, 0)))
+    return process
 
 
 def _size(path: str) -> int:

@@ -50,12 +50,14 @@ class Step(NamedTuple):
 
     Attributes:
         publications: those that the publisher must have, or no step at all is done.
-        stops: whether the subscription's workers end by it, which the next step needs.
+        stops: whether the subscription's workers end by it.
+        needs_stop: whether the server refuses it while one of them runs.
     """
 
     statement: Statement
     publications: Tuple[str, ...] = ()
     stops: bool = False
+    needs_stop: bool = False
 
     @property
     def shown(self) -> str:
@@ -143,7 +145,7 @@ def _creation(wanted: Wanted, slot: Optional[str]) -> List[Any]:
     if slot is not None:
         steps.append(SlotStep(slot, wanted.create_slot, is_claimed=True, is_first=True))
     if failover:
-        steps.append(Step(statement(_set(name, {"failover": True}))))
+        steps.append(_set_special(name, {"failover": True}))
     if wanted.enabled:
         steps.append(_enable(name))
     return steps
@@ -190,12 +192,12 @@ def _alteration(current: Current, found: Subscription, wanted: Wanted, slot: Opt
         way.steps.append(SlotStep(slot, wanted.create_slot))
     if ends:
         way.enable(False)
-        way.alter(_set(name, ends))
+        way.steps.append(_set_special(name, ends))
     _change_slot(way, found, wanted, slot)
     _change_publications(way, current, found, wanted, ends)
     if begins:
         way.enable(False)
-        way.alter(_set(name, begins))
+        way.steps.append(_set_special(name, begins))
     way.enable(wanted.enabled)
     if wanted.owner not in (None, found.owner):
         way.alter(_owner(name, wanted.owner or ""))
@@ -277,6 +279,10 @@ def _assignments(options: Mapping[str, Any]) -> str:
 def _set(name: str, options: Mapping[str, Any]) -> str:
     return "ALTER SUBSCRIPTION %s SET (%s)" % (name, "slot_name = NONE" if options == {"slot_name": None}
                                                else _assignments(options))
+
+
+def _set_special(name: str, options: Mapping[str, bool]) -> Step:
+    return Step(statement(_set(name, options)), needs_stop=True)
 
 
 def _owner(name: str, owner: str) -> str:

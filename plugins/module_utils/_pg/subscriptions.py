@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from . import publisher
-from .errors import ServerError, StateError
-from .sql import ident, statement
+from .errors import PgError, ServerError, StateError
+from .sql import Statement, ident, statement
 from .subscription_plan import SlotStep, Step, plan
 from .subscription_state import ABSENT, Wanted, desired, oid_of, read, unready_tables
 
@@ -56,12 +56,33 @@ def _stored_conninfo(session: Session, wanted: Wanted) -> Mapping[str, str]:
 
 
 def _do(session: Session, wanted: Wanted, step: Step) -> None:
-    session.execute(step.statement)
+    if step.needs_stop:
+        _insist(session, step.statement)
+    else:
+        session.execute(step.statement)
     if step.stops:
         # A worker that tries to reach its publisher ends late; what needs it to be gone refuses in its own words.
         workers = ("SELECT FROM pg_catalog.pg_stat_subscription WHERE pid IS NOT NULL AND subid = %s"
                    % oid_of(session, wanted.name))
         publisher.await_true(lambda: not session.rows(workers), _GRACE_SECONDS)
+
+
+def _insist(session: Session, step: Statement) -> None:
+    """Run a statement that is refused (55000) while a worker runs, which may be one that was only just starting."""
+    refusals: List[ServerError] = []
+
+    def is_accepted() -> bool:
+        try:
+            session.execute(step)
+        except ServerError as error:
+            if error.sqlstate != "55000":
+                raise
+            refusals.append(error)
+            return False
+        return True
+
+    if not publisher.await_true(is_accepted, _GRACE_SECONDS):
+        raise refusals[-1]
 
 
 def _do_slot(far: Session, wanted: Wanted, step: SlotStep) -> None:
@@ -132,19 +153,24 @@ def _has_received(session: Session, name: str) -> bool:
 
 def _drop(session: Session, wanted: Wanted, steps: Sequence[Step]) -> Dict[str, Any]:
     """Drop the subscription with its slot, or without it where the publisher has none or is gone."""
+    for pause in steps[:-1]:
+        _do(session, wanted, pause)
     try:
-        for step in steps:
-            _do(session, wanted, step)
-    except ServerError as error:
-        # PostgreSQL 13 has no code of its own for a publisher that does not answer; 57014 is the end of the time-out.
-        if not error.sqlstate.startswith(("08", "XX", "57014")):
+        session.execute(steps[-1].statement)
+        return {}
+    except ServerError as refusal:
+        try:
+            return _drop_alone(session, wanted, refusal)
+        except PgError:
+            if steps[:-1]:
+                session.execute(statement("ALTER SUBSCRIPTION %s ENABLE" % ident(wanted.name)))
             raise
-        return _drop_alone(session, wanted, error, was_enabled=len(steps) > 1)
-    return {}
 
 
-def _drop_alone(session: Session, wanted: Wanted, refusal: ServerError, was_enabled: bool) -> Dict[str, Any]:
-    found = read(session, wanted._replace(present=True, refresh=False)).subscription
+def _drop_alone(session: Session, wanted: Wanted, refusal: ServerError) -> Dict[str, Any]:
+    # PostgreSQL 13 has no code of its own for a publisher that does not answer; 57014 is the end of the time-out.
+    may_be_gone = refusal.sqlstate.startswith(("08", "XX", "57014"))
+    found = read(session, wanted._replace(present=True, refresh=False)).subscription if may_be_gone else None
     if found is None or found.slot_name is None:
         raise refusal
     slot, left = found.slot_name, []
@@ -154,8 +180,6 @@ def _drop_alone(session: Session, wanted: Wanted, refusal: ServerError, was_enab
                 raise refusal
     except StateError as error:
         if not wanted.detach:
-            if was_enabled:
-                session.execute(statement("ALTER SUBSCRIPTION %s ENABLE" % ident(wanted.name)))
             raise StateError("The subscription %r was to be dropped and its publisher, where the replication slot %r would "
                              "stay and retain WAL, does not answer; bring it back, or set on_unreachable_publisher to "
                              "detach. %s" % (wanted.name, slot, error)) from None
@@ -198,8 +222,8 @@ def settle(session: Session, wanted: Wanted) -> None:
         return not unready
 
     if not publisher.await_true(is_ready, wanted.timeout):
-        raise StateError("The subscription %r is not in sync after %d s; %s. Look into the subscriber's log, or give a longer "
-                         "timeout." % (wanted.name, wanted.timeout, _first(unready)))
+        raise StateError("The subscription %r is not in sync after %d s; %s. Look into the subscriber's log, or give a "
+                         "longer timeout." % (wanted.name, wanted.timeout, _first(unready)))
 
 
 def _first(unready: Sequence[Any]) -> str:

@@ -60,7 +60,7 @@ def forget(path: str, cluster: str, keep: bool) -> bool:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[None]:
-    directory = os.path.dirname(path)
+    directory = os.path.dirname(path) or os.curdir
     os.makedirs(directory, 0o755, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -75,13 +75,16 @@ def _read(path: str) -> dict[str, dict[str, str]]:
         with open(path, encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise Unusable("The secrets file %s can be read by others; give it the mode 0600." % path)
-            found: dict[str, dict[str, str]] = json.load(file)
-            return found
+            found = json.load(file)
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise Unusable("The secrets file %s is not JSON (%s); restore it, or remove it to have new passwords made."
-                           % (path, type(error).__name__)) from None
+                       % (path, type(error).__name__)) from None
+    if not isinstance(found, dict) or not all(isinstance(known, dict) for known in found.values()):
+        raise Unusable("The secrets file %s does not hold passwords by cluster and role; restore it, or remove it to have new "
+                       "passwords made." % path)
+    return found
 
 
 def _write(path: str, known: dict[str, dict[str, str]]) -> None:

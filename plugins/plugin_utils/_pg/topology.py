@@ -208,15 +208,14 @@ def _why_left(host: str, primary: str, here: Mapping[str, Found]) -> str:
 
 def _upstream(host: str, primary: str, following: Sequence[str], members: Mapping[str, Any]) -> str:
     """Return whom a standby follows: its declared upstream where that leads to the primary, else the primary."""
+    declared = members[host]["upstream"]
     path = [host]
-    while True:
-        upstream = members[path[-1]]["upstream"] or primary
-        if upstream == primary:
-            break
-        if upstream in path or upstream not in following:
-            return primary if len(path) == 1 else members[host]["upstream"]
+    while members[path[-1]]["upstream"] in following:
+        upstream = members[path[-1]]["upstream"]
+        if upstream in path:
+            return primary
         path.append(upstream)
-    return members[host]["upstream"] or primary
+    return declared if declared in following else primary
 
 
 def _depth(host: str, upstreams: Mapping[str, str]) -> int:

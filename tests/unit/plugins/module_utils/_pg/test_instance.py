@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import instance
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import StateError, ToolError
+from tests.support.postgres import server_user
 
 PRINTED = """pg_control version number:            1800
 Database system identifier:           7575208263548962345
@@ -63,7 +64,7 @@ def read(path: Path, printed: str = PRINTED) -> instance.Instance:
 
 def host(path: Path, timeout: float = 1) -> instance.Host:
     (path / "postgres").touch(0o755)
-    return instance.Host(instance.Installation(str(path)), "", str(path / "data"), timeout)
+    return instance.Host(instance.Installation(str(path)), server_user() or "", str(path / "data"), timeout)
 
 
 def test_what_is_no_instance_is_told_apart(tmp_path: Path, data: Path) -> None:
@@ -144,12 +145,15 @@ def test_two_data_directories_do_not_wait_for_each_other(tmp_path: Path) -> None
         pass
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="a server never runs as root, so that root has no file of its own to write")
-def test_a_file_is_written_whole_and_closed_to_others(tmp_path: Path) -> None:
+def test_a_file_is_written_whole_and_for_the_servers_account_alone(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    host(tmp_path).write(str(path), "text \udcff\n")
+    path.write_text("before")
+    path.chmod(0o644)
+    writer = host(tmp_path)
+    writer.write(str(path), "text \udcff\n")
     assert path.read_bytes() == b"text \xff\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.stat().st_uid == writer.account.uid
     assert {entry.name for entry in tmp_path.iterdir()} == {"file", "postgres"}
 
 
