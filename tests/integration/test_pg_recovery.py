@@ -104,16 +104,16 @@ def test_what_keeps_a_standby_from_streaming_is_told_in_the_servers_words(cascad
 
 @newest_only
 def test_another_system_is_no_upstream(cascade: Cascade, newest: Server) -> None:
+    last = cascade.last
     newest.sql("CREATE ROLE %s LOGIN REPLICATION PASSWORD '%s'" % (instances.REPLICATOR, PASSWORD.replace("'", "''")),
                options="-c log_statement=none")
-    with (newest.data / "pg_hba.conf").open("a") as hba:
-        hba.write("host replication all 127.0.0.1/32 trust\n")
-    newest.sql("SELECT pg_reload_conf()")
+    entries = [passfile(last, upstream)["passfile_entries"][0] for upstream in (*cascade, newest)]
+    ok("pg_instance", **instance(last, passfile=str(last.home / "passfile"), passfile_entries=entries))
     try:
-        said = refused(MODULE, **{**follow(cascade.last, newest), "timeout": 3})
+        said = refused(MODULE, **{**follow(last, newest), "timeout": 2})
         assert "database system identifier differs between the primary and standby" in said
     finally:
-        ok(MODULE, **follow(cascade.last, cascade.primary))
+        ok(MODULE, **follow(last, cascade.primary))
         newest.sql(f"DROP ROLE {instances.REPLICATOR}")
 
 

@@ -213,4 +213,3 @@ def _logical_query() -> str:
         "pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid LEFT JOIN"
         " pg_catalog.pg_stat_subscription w ON w.subid = s.oid AND w.relid IS NULL ORDER BY s.subname")
     return "SELECT %s AS found" % _object((("publications", publications), ("subscriptions", subscriptions)))
-

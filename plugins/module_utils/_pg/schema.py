@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import conninfo, login, tools, version
 from .errors import InputError, StateError, ToolError
@@ -243,9 +243,10 @@ def select(listing: str, dependent: FrozenSet[Tuple[int, int]]) -> str:
     return "".join(line + "\n" for line in kept)
 
 
-def _run(source: Source, program: str, arguments: List[str], keywords: Mapping[str, Any] = {},
+def _run(source: Source, program: str, arguments: List[str], keywords: Optional[Mapping[str, Any]] = None,
          directory: str = "") -> str:
     """Run a program of PostgreSQL; a password reaches it by a passfile that only we can read."""
+    keywords = keywords or {}
     public = {key: value for key, value in keywords.items() if key != "password"}
     argv = [_program(source, program)] + (["--dbname=%s" % conninfo.render(public)] if public else []) + arguments
     env: Dict[str, str] = {}

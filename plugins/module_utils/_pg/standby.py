@@ -30,7 +30,7 @@ def refuse_secrets(keywords: Mapping[str, object], option: str) -> None:
 
 
 def settings(upstream: Mapping[str, object], slot: Optional[str],
-                     restore_command: Optional[str] = None) -> Dict[str, Optional[str]]:
+             restore_command: Optional[str] = None) -> Dict[str, Optional[str]]:
     """Return the settings of a standby; what is not asked for is not among them."""
     found: Dict[str, Optional[str]] = {"primary_conninfo": conninfo.render(upstream)}
     if slot is not None:
@@ -67,5 +67,3 @@ def shown(text: str, is_standby: bool) -> Dict[str, Any]:
             result["primary_conninfo"] = "not a connection string"
     result["standby.signal"] = is_standby
     return result
-
-

@@ -242,4 +242,4 @@ def unready_tables(session: Session, name: str) -> Tuple[bool, List[Tuple[str, s
                         % (_tables("r.srsubstate <> 'r'"), _which(name)))
     if not rows:
         raise StateError("The subscription %r was dropped while its tables were awaited; run again." % name)
-    return rows[0]["enabled"], [(schema, table, state) for schema, table, state in rows[0]["tables"] or ()]
+    return rows[0]["enabled"], [tuple(entry) for entry in rows[0]["tables"] or ()]

@@ -63,7 +63,7 @@ def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[s
         accept: the exit codes that are no error.
 
     Raises:
-        ToolError: the program is missing or ended with another exit code; its last line on standard error is told.
+        ToolError: the program is missing or ended with another exit code; its first complaint, else its last line, is told.
     """
     who = account(user) if user else None
     try:
@@ -73,7 +73,7 @@ def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[s
         raise ToolError("The program %s could not be started: %s; check bindir." % (argv[0], error.strerror)) from None
     if done.returncode not in accept:
         raise ToolError("%s ended with exit code %d: %s" % (
-            " ".join(argv), done.returncode, _last_words(done.stderr) or _last_words(done.stdout) or "it said nothing."),
+            " ".join(argv), done.returncode, _telling(done.stderr) or _telling(done.stdout) or "it said nothing."),
             done.stderr.decode("utf-8", "replace"))
     return done.stdout.decode("utf-8", "replace")
 
@@ -122,10 +122,10 @@ def _become(who: Optional[Account]) -> Optional[Callable[[], None]]:
     return become
 
 
-def _last_words(raw: bytes) -> str:
+def _telling(raw: bytes) -> str:
     lines = [line.strip() for line in raw.decode("utf-8", "replace").splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
-    return (telling or lines or [""])[-1]
+    complaints = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line]
+    return (complaints or lines[-1:] or [""])[0]
 
 
 class Programs:

@@ -84,7 +84,7 @@ def _read(path: str) -> dict[str, dict[str, str]]:
     if not isinstance(found, dict) or not all(isinstance(known, dict) for known in found.values()):
         raise Unusable("The secrets file %s does not hold passwords by cluster and role; restore it, or remove it to have new "
                        "passwords made." % path)
-    return found
+    return dict(found)
 
 
 def _write(path: str, known: dict[str, dict[str, str]]) -> None:

@@ -35,7 +35,7 @@ def test_an_argument_is_never_read_by_a_shell() -> None:
 
 @pytest.mark.parametrize(("script", "told"), [
     ("echo a >&2; echo 'x: FATAL: no' >&2; echo z >&2; exit 3", "ended with exit code 3: x: FATAL: no"),
-    ("echo 'pg_x: error: bad' >&2; echo 'hint' >&2; exit 1", "exit code 1: pg_x: error: bad"),
+    ("echo 'pg_x: error: bad' >&2; echo 'pg_x: error: gave up' >&2; exit 1", "exit code 1: pg_x: error: bad"),
     ("echo a >&2; echo b >&2; exit 1", "exit code 1: b"), ("echo out; exit 1", "exit code 1: out"),
     ("exit 1", "exit code 1: it said nothing."),
 ])
