@@ -14,6 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
+
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import inventory
 
 ROLES = Path(__file__).parent.parent.parent / "roles"

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import inventory, topology
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, guc, hba
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import PgError
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import summary
@@ -32,8 +33,8 @@ def _summary(results: Mapping[str, Any], inventory: Mapping[str, Any], topology:
     return summary.lines(inventory, topology, results)
 
 
-def _complaints(results: Mapping[str, Any], inventory: Mapping[str, Any], topology: Mapping[str, Any]) -> list[str]:
-    return summary.complaints(inventory, topology, results)
+def _complaints(results: Mapping[str, Any], _inventory: Mapping[str, Any], topology: Mapping[str, Any]) -> list[str]:
+    return summary.complaints(topology, results)
 
 
 class FilterModule:

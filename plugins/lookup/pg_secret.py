@@ -42,6 +42,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
+
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import secrets_file
 
 

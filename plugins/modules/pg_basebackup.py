@@ -12,8 +12,8 @@ description:
   - Copies a running server over a replication connection, so that the copy can follow it as a standby.
   - The copy is made beside its place, verified against its manifest, made a standby, and renamed when it is complete. A run that
     is killed leaves nothing under the final name, and the next one removes what it left beside it.
-  - O(conninfo) names the server to copy. Its role must be allowed replication connections. A password in it is refused; put it into
-    a file and give O(conninfo.passfile), readable by the server's account.
+  - O(conninfo) names the server to copy. Its role must be allowed replication connections. A password in it is refused; put it
+    into a file and give O(conninfo.passfile), readable by the server's account.
   - A destination that holds the same system already is no change. One that holds anything else is refused.
 extends_documentation_fragment:
   - pgmahout.cluster.programs

@@ -33,8 +33,8 @@ options:
   state:
     description:
       - V(started) and V(stopped) converge; V(restarted) and V(reloaded) always act.
-      - V(absent) stops the server and removes the data directory, O(passfile), O(log_file), and what an interrupted run left beside
-        them. An instance that exists must be named by O(system_identifier).
+      - V(absent) stops the server and removes the data directory, O(passfile), O(log_file), and what an interrupted run left
+        beside them. An instance that exists must be named by O(system_identifier).
     type: str
     choices: [started, stopped, restarted, reloaded, absent]
     default: started
@@ -45,8 +45,8 @@ options:
     default: true
   planned:
     description:
-      - An earlier task of the same play clones the instance, so that check mode may not find it yet. It then counts as one that is
-        stopped. A run that is not in check mode always needs it, or O(create).
+      - An earlier task of the same play clones the instance, so that check mode may not find it yet. It then counts as one that
+        is stopped. A run that is not in check mode always needs it, or O(create).
     type: bool
     default: false
   system_identifier:
@@ -151,8 +151,8 @@ options:
     description:
       - What to do when a running server needs a restart for a setting.
       - V(when_needed) restarts it. V(never) writes and reloads, and RV(restart_required) says that a restart is left.
-      - V(deferred) leaves all as it is, for a later task that restarts the members of a cluster in their order, and RV(restart_required)
-        says so. Without the need of a restart it does what the others do.
+      - V(deferred) leaves all as it is, for a later task that restarts the members of a cluster in their order, and
+        RV(restart_required) says so. Without the need of a restart it does what the others do.
     type: str
     choices: [when_needed, deferred, never]
     default: when_needed

@@ -9,8 +9,9 @@ module: pg_inventory
 short_description: The inventory as one value, checked before anything is touched
 version_added: 1.0.0
 description:
-  - Resolves the variables of this collection's roles for every host of the play that has a C(pg_cluster_name), checks each against
-    the roles' argument specifications and all of them together, and returns members and clusters as the fact C(pg_inventory).
+  - Resolves the variables of this collection's roles for every host of the play that has a C(pg_cluster_name), checks each
+    against the roles' argument specifications and all of them together, and returns members and clusters as the fact
+    C(pg_inventory).
   - Everything that is wrong is told at once. No secret is in the fact.
   - Runs on the controller.
 attributes:
@@ -38,8 +39,8 @@ ansible_facts:
   contains:
     pg_inventory:
       description:
-        - C(members) by host, each with its cluster, address, port, data directory, slot, and who may connect to it; C(clusters) by
-          name, each with its members, its subscribers, and how to reach the member that takes writes.
+        - C(members) by host, each with its cluster, address, port, data directory, slot, and who may connect to it; C(clusters)
+          by name, each with its members, its subscribers, and how to reach the member that takes writes.
       returned: success
       type: dict
 """

@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Compares what M(pgmahout.cluster.pg_replication_info) found on every member (registered as C(pg_found)) with the fact
     C(pg_inventory), and returns the fact C(pg_topology).
-  - The instances say who is primary, never the inventory, save on the very first run. A former primary is left alone. Two primaries,
-    different systems in one cluster, and anything doubtful are refused with the members named.
+  - The instances say who is primary, never the inventory, save on the very first run. A former primary is left alone. Two
+    primaries, different systems in one cluster, and anything doubtful are refused with the members named.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -45,8 +45,8 @@ ansible_facts:
   contains:
     pg_topology:
       description:
-        - C(members) by host, each with role (primary, standby, left), action (create, clone, follow, run, leave), upstream, depth in
-          the cascade, slots and note; C(clusters) by name with their primary; C(depth) of the longest cascade; C(refusals).
+        - C(members) by host, each with role (primary, standby, left), action (create, clone, follow, run, leave), upstream, depth
+          in the cascade, slots and note; C(clusters) by name with their primary; C(depth) of the longest cascade; C(refusals).
       returned: success
       type: dict
 """

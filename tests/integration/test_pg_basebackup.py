@@ -125,7 +125,8 @@ def test_a_backup_that_is_damaged_gets_no_name(primary: Server, there: Server, t
         (tmp_path / program.name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
         (tmp_path / program.name).chmod(0o755)
     (tmp_path / "pg_basebackup").write_text(
-        f'#!/bin/sh\n{real}/pg_basebackup "$@" || exit\nfor a; do case $a in --pgdata=*) dir=${{a#--pgdata=}};; esac; done\n{damage}\n')
+        f'#!/bin/sh\n{real}/pg_basebackup "$@" || exit\n'
+        f'for a; do case $a in --pgdata=*) dir=${{a#--pgdata=}};; esac; done\n{damage}\n')
     for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         directory.chmod(0o755)
     said = refused(MODULE, **clone(there, primary, bindir=str(tmp_path)))

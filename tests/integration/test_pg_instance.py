@@ -63,7 +63,8 @@ def test_an_instance_is_made_once(major: int) -> None:
     if bindir(major) is None:
         pytest.skip(f"PostgreSQL {major} is not installed on this machine")
     with place(major) as server:
-        options = instance(server, initdb={"encoding": "UTF8", "locale": "C.UTF-8", "wal_segment_size": 4, "data_checksums": True})
+        options = instance(server, initdb={"encoding": "UTF8", "locale": "C.UTF-8", "wal_segment_size": 4,
+                                           "data_checksums": True})
         predicted = run_module(MODULE, check=True, **options)
         assert list(server.home.iterdir()) == [], "check mode writes nothing"
         done = ok(MODULE, **options)
@@ -153,7 +154,8 @@ def test_an_override_that_was_not_loaded_yet_is_removed_too(node: Server) -> Non
 
 @pytest.mark.parametrize("file", ["configuration", "hba"])
 def test_a_file_that_was_written_and_not_read_is_read_by_the_next_run(node: Server, file: str) -> None:
-    changed = {"configuration": instance(node, {"work_mem": "11MB"})["configuration"], "hba": HBA + "host all all ::1/128 reject\n"}
+    changed = {"configuration": instance(node, {"work_mem": "11MB"})["configuration"],
+               "hba": HBA + "host all all ::1/128 reject\n"}
     options = instance(node, **{file: changed[file]})
     path = node.data / {"configuration": "postgresql.conf", "hba": "pg_hba.conf"}[file]
     path.write_text(changed[file])
@@ -184,7 +186,8 @@ def test_a_bad_hba_is_taken_back_and_the_server_goes_on(node: Server, settings: 
     ({"no_such_setting": "1"}, 'unrecognized configuration parameter "no_such_setting"'),
 ])
 @pytest.mark.parametrize("check", [True, False])
-def test_a_bad_setting_is_refused_before_anything_is_touched(node: Server, settings: dict[str, str], told: str, check: bool) -> None:
+def test_a_bad_setting_is_refused_before_anything_is_touched(node: Server, settings: dict[str, str], told: str,
+                                                             check: bool) -> None:
     before, began = tree(node.data), started(node)
     result = run_module(MODULE, check=check, **instance(node, settings))
     assert told in result["msg"]
@@ -210,7 +213,8 @@ def test_a_state_is_reached(node: Server, state: str, commands: list[str], runs:
 
 def test_a_stale_pid_file_is_no_server(node: Server) -> None:
     node.stop("immediate")
-    (node.data / "postmaster.pid").write_text("%d\n%s\n0\n%d\n%s\n127.0.0.1\n 1 2\nready   \n" % (os.getpid(), node.data, node.port, node.home))
+    (node.data / "postmaster.pid").write_text("%d\n%s\n0\n%d\n%s\n127.0.0.1\n 1 2\nready   \n" % (os.getpid(), node.data,
+                                                                                                  node.port, node.home))
     assert [text.split()[1] for text in ok(MODULE, **instance(node))["commands"]] == ["start"]
 
 
@@ -315,7 +319,8 @@ def test_a_passfile_is_closed_and_its_passwords_are_in_no_result(node: Server) -
     quoted = PASSWORD.replace("'", "''")
     node.sql(f"CREATE ROLE passfile_user LOGIN PASSWORD '{quoted}'", options="-c log_statement=none")
     try:
-        assert node.sql("SELECT current_user", host="127.0.0.1", user="passfile_user", passfile=options["passfile"]) == [("passfile_user",)]
+        assert node.sql("SELECT current_user", host="127.0.0.1", user="passfile_user",
+                        passfile=options["passfile"]) == [("passfile_user",)]
     finally:
         node.sql("DROP ROLE passfile_user")
     assert "s3cr" not in node.log
@@ -349,10 +354,12 @@ def test_a_rendered_value_is_what_the_server_reads(node: Server) -> None:
 
 #: A value, and whether we see by ourselves that it means what the server says it means; else the server is asked.
 SPELLINGS: list[tuple[str, Any, bool]] = [
-    ("work_mem", "1.5GB", True), ("work_mem", "5000", True), ("shared_buffers", "1e4", True), ("vacuum_cost_delay", "1.5ms", True),
+    ("work_mem", "1.5GB", True), ("work_mem", "5000", True), ("shared_buffers", "1e4", True),
+    ("vacuum_cost_delay", "1.5ms", True),
     ("log_min_messages", "WARNING", True), ("checkpoint_timeout", "0.5h", True), ("random_page_cost", "1.10", True),
     ("archive_timeout", "1d", True), ("wal_buffers", "-1", True), ("max_wal_size", "1TB", True), ("autovacuum", True, True),
-    ("wal_level", "Replica", True), ("deadlock_timeout", 2000, True), ("hot_standby", "y", False), ("temp_buffers", "900kB", False),
+    ("wal_level", "Replica", True), ("deadlock_timeout", 2000, True), ("hot_standby", "y", False),
+    ("temp_buffers", "900kB", False),
     ("max_connections", "0x20", False)]
 
 
@@ -374,7 +381,8 @@ def test_what_counts_as_the_same_is_the_same_for_the_server(newest: Server) -> N
 
 def test_no_password_of_the_superuser_is_needed_and_nobody_gets_in_without_one(newest: Server) -> None:
     ok(MODULE, **instance(newest, hba=None))
-    assert "trust" not in {line.split()[-1] for line in (newest.data / "pg_hba.conf").read_text().splitlines() if line[:1].isalpha()}
+    lines = (newest.data / "pg_hba.conf").read_text().splitlines()
+    assert {line.split()[-1] for line in lines if line[:1].isalpha()} == {"peer", "scram-sha-256"}
 
 
 def test_a_server_that_is_just_starting_is_waited_for(newest: Server) -> None:

@@ -92,10 +92,12 @@ def test_the_order_of_keywords_is_no_change(cascade: Cascade) -> None:
 @pytest.mark.parametrize(("keywords", "told"), [
     ({"port": "closed"}, "Connection refused"), ({"user": "nobody_there"}, "password authentication failed|no password supplied"),
     ({"passfile": "/nowhere"}, "no password supplied")])
-def test_what_keeps_a_standby_from_streaming_is_told_in_the_servers_words(cascade: Cascade, keywords: dict[str, str], told: str) -> None:
+def test_what_keeps_a_standby_from_streaming_is_told_in_the_servers_words(cascade: Cascade, keywords: dict[str, str],
+                                                                          told: str) -> None:
     if keywords.get("port"):
         keywords = {"port": str(free_port())}
-    options = follow(cascade.last, cascade.primary, primary_conninfo=instances.upstream_of(cascade.last, cascade.primary, **keywords))
+    options = follow(cascade.last, cascade.primary,
+                     primary_conninfo=instances.upstream_of(cascade.last, cascade.primary, **keywords))
     said = refused(MODULE, **{**options, "timeout": 2})
     assert "was expected to stream from 127.0.0.1 port" in said
     assert "after 2 s" in said
@@ -141,7 +143,8 @@ def test_an_instance_that_is_stopped_changes_sides_by_its_signal_file(cascade: C
     predicted = run_module(MODULE, check=True, **none)
     assert (last.data / "standby.signal").exists()
     done = ok(MODULE, **none)
-    assert done["commands"] == predicted["commands"] == [f"write {last.data}/postgresql.auto.conf", f"rm {last.data}/standby.signal"]
+    assert done["commands"] == predicted["commands"] == [f"write {last.data}/postgresql.auto.conf",
+                                                         f"rm {last.data}/standby.signal"]
     assert ok(MODULE, **none)["changed"] is False
     back = ok(MODULE, **follow(last, cascade.primary))
     assert back["commands"] == [f"write {last.data}/postgresql.auto.conf", f"touch {last.data}/standby.signal"]

@@ -53,10 +53,12 @@ def test_a_primary_tells_all_that_replicates_from_it(pair: Pair) -> None:
     found = ok(MODULE, **pair.primary.login)
     assert len(watch.statements()) <= 4
     assert watch.writing() == []
-    assert (found["changed"], found["running"], found["answers"], found["role"], found["timeline"]) == (False, True, True, "primary", 1)
+    assert (found["changed"], found["running"], found["answers"], found["role"], found["timeline"]) == (False, True, True,
+                                                                                                        "primary", 1)
     assert found["system_identifier"] == pair.primary.sql("SELECT system_identifier::text FROM pg_control_system()")[0][0]
     assert (found["upstream"], found["replay_lsn"], found["replay_paused"], found["instance"]) == (None, None, None, None)
-    assert [(one["application_name"], one["state"], one["sync_state"]) for one in found["standbys"]] == [("standby", "streaming", "async")]
+    assert [(one["application_name"], one["state"], one["sync_state"]) for one in found["standbys"]] == [("standby",
+                                                                                                          "streaming", "async")]
     slot, = found["slots"]
     assert (slot["name"], slot["slot_type"], slot["active"], slot["database"], slot["wal_status"]) == (
         "idle", "logical", False, "postgres", "reserved")
@@ -83,6 +85,24 @@ def test_a_standby_tells_whom_it_follows(pair: Pair) -> None:
     assert isinstance(there, dict)
     assert (there["kind"], there["standby_signal"], there["port"], there["timeline"]) == ("instance", True, standby.port, 1)
     assert found["problems"] == []
+
+
+def test_the_tables_of_a_subscription_are_told_in_its_database(pair: Pair) -> None:
+    primary = pair.primary
+    primary.sql("CREATE DATABASE other")
+    try:
+        primary.sql("CREATE TABLE public.t (a int)", "other")
+        primary.sql("CREATE SUBSCRIPTION in_other CONNECTION 'host=/nowhere' PUBLICATION pub"
+                    " WITH (connect = false, slot_name = NONE)",
+                    "other")
+        primary.sql("INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate) SELECT oid, 'public.t'::regclass, 'i'"
+                    " FROM pg_subscription WHERE subname = 'in_other'", "other", options="-c allow_system_table_mods=on")
+        for database, tables in (("postgres", None), ("other", {"public.t": "i"})):
+            found = ok(MODULE, **programs(primary), data_directory=str(primary.data), login_db=database)
+            assert {one["name"]: one["tables"] for one in found["subscriptions"]}["in_other"] == tables
+    finally:
+        primary.sql("DROP SUBSCRIPTION IF EXISTS in_other", "other")
+        primary.sql("DROP DATABASE other")
 
 
 def test_no_password_is_among_the_results(pair: Pair) -> None:

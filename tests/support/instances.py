@@ -19,7 +19,8 @@ from .postgres import Server, bindir, free_port, server_user
 HBA = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n"
 PASSWORD = "0123 s3cr'et\\ :=ünd\"$x$"
 REPLICATOR = "replicator"
-SETTINGS = {"listen_addresses": "127.0.0.1", "fsync": "off", "log_statement": "all", "max_connections": "20", "shared_buffers": "16MB",
+SETTINGS = {"listen_addresses": "127.0.0.1", "fsync": "off", "log_statement": "all", "max_connections": "20",
+            "shared_buffers": "16MB",
             "wal_receiver_timeout": "5s", "wal_retrieve_retry_interval": "100ms"}
 
 

@@ -147,8 +147,8 @@ def scratch_server(major: int, initdb: tuple[str, ...] = (), **settings: str) ->
         settings: settings for postgresql.conf; they win over the defaults here.
     """
     home = Path(tempfile.mkdtemp(prefix=f"pg{major}-"))
-    if server_user() is not None:
-        shutil.chown(home, server_user())
+    if (user := server_user()) is not None:
+        shutil.chown(home, user)
     server = Server(major, home, free_port())
     wanted = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(home), "port": str(server.port),
               "fsync": "off", "wal_level": "logical", "max_wal_senders": "20", "max_replication_slots": "20",

@@ -50,7 +50,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     """
     keywords = conninfo.given(params["conninfo"])
     if not keywords:
-        raise InputError("A clone was asked for in %s and conninfo names no server to copy; give at least its host." % params["dest"])
+        raise InputError("A clone was asked for in %s and conninfo names no server to copy; give at least its host."
+                         % params["dest"])
     standby.refuse_secrets(keywords, "conninfo")
     arguments = ["--checkpoint=%s" % params["checkpoint"], "--wal-method=stream", "--no-password"]
     if params["max_rate"]:
@@ -108,8 +109,8 @@ def _steps(current: Current, wanted: Wanted) -> List[Action]:
 
 def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None:
     """Do the steps."""
-    doers = {"programs": _do_programs, "passfile": _do_passfile, "backup": _do_backup, "verify": _do_verify, "standby": _do_standby,
-             "rename": _do_rename}
+    doers = {"programs": _do_programs, "passfile": _do_passfile, "backup": _do_backup, "verify": _do_verify,
+             "standby": _do_standby, "rename": _do_rename}
     for step in steps:
         doers[step.action](host, wanted, step)
 

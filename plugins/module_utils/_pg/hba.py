@@ -30,8 +30,8 @@ def line(entry: Mapping[str, Any]) -> str:
     if kind not in TYPES:
         raise InputError("The type %r of a pg_hba entry is none of %s." % (kind, ", ".join(TYPES)))
     if method not in METHODS:
-        raise InputError("The method %r of a pg_hba entry is none of %s; trust and password are not offered since they let anyone "
-                         "in or send passwords in clear." % (method, ", ".join(METHODS)))
+        raise InputError("The method %r of a pg_hba entry is none of %s; trust and password are not offered since they let "
+                         "anyone in or send passwords in clear." % (method, ", ".join(METHODS)))
     if (kind == "local") != (not entry.get("address")):
         raise InputError("A pg_hba entry of type %s %s address." % (kind, "has no" if kind == "local" else "needs an"))
     fields = [kind, _names(entry, "database"), _names(entry, "user")]

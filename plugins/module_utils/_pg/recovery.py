@@ -145,7 +145,7 @@ def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None:
             host.programs.run("pg_ctl", "reload", "--pgdata=%s" % wanted.data_directory)
 
 
-def settle(host: Host, wanted: Wanted) -> None:
+def settle(_host: Host, wanted: Wanted) -> None:
     """Wait until a standby that runs streams from its upstream.
 
     Raises:

@@ -19,7 +19,18 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from . import guc, login
 from .conninfo import passfile
 from .errors import InputError, StateError, ToolError
-from .instance import REMOVED, UNFINISHED, Host, Instance, Process, port_is_taken, read_process, read_text, sync_directory, wait_until
+from .instance import (
+    REMOVED,
+    UNFINISHED,
+    Host,
+    Instance,
+    Process,
+    port_is_taken,
+    read_process,
+    read_text,
+    sync_directory,
+    wait_until,
+)
 from .instance import read as read_instance
 from .plan import Action, Plan
 
@@ -98,7 +109,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     entries = params["passfile_entries"]
     log_file = params["log_file"] or directory + ".log"
     return Wanted(
-        directory, params["state"], params["create"], params["planned"] and params["check_mode"], params["restart"], params["system_identifier"],
+        directory, params["state"], params["create"], params["planned"] and params["check_mode"], params["restart"],
+        params["system_identifier"],
         _initdb_arguments(params), params["superuser"], files, params["passfile"],
         passfile(entries) if entries is not None else "",
         [path for path in (os.path.dirname(log_file), params["socket_directory"]) if path], log_file,
@@ -133,7 +145,7 @@ def read(host: Host, wanted: Wanted) -> Current:
         copy_of_programs=host.copy_of_programs)
     if instance.process is None:
         return current
-    with _session(host, wanted) as session:
+    with _session(wanted) as session:
         stale = not session.has_loaded(path for path, text in files.items() if text is not None)
         return current._replace(stale=stale, restart_reasons=_restart_reasons(host, wanted, session, instance))
 
@@ -174,7 +186,7 @@ def _configured(wanted: Wanted) -> Dict[str, str]:
 
 
 @contextmanager
-def _session(host: Host, wanted: Wanted) -> Iterator[login.Session]:
+def _session(wanted: Wanted) -> Iterator[login.Session]:
     """Connect to the running server as superuser over its socket, once it lets anyone in."""
     process = await_ready(wanted.data_directory, wanted.log_file, wanted.timeout)
     session = login.Session(login.local(process.socket_directory, process.port, wanted.superuser))
@@ -453,10 +465,9 @@ def _facts(current: Current, wanted: Wanted, steps: Sequence[Action]) -> Dict[st
 
 def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]:
     """Do the steps; return the system identifier where an instance was made."""
-    doers = {"programs": _do_programs, "initdb": _do_initdb, "directory": _do_directory, "write": _do_write, "passfile": _do_passfile,
-             "start": _do_start, "stop": _do_stop, "restart": _do_restart, "reload": _do_reload, "remove": _do_remove,
-             "rename": _do_rename,
-             "tidy": _do_tidy}
+    doers = {"programs": _do_programs, "initdb": _do_initdb, "directory": _do_directory, "write": _do_write,
+             "passfile": _do_passfile, "start": _do_start, "stop": _do_stop, "restart": _do_restart, "reload": _do_reload,
+             "remove": _do_remove, "rename": _do_rename, "tidy": _do_tidy}
     for step in steps:
         if step.action in ("reload", "restart"):
             _refuse_bad_hba(host, wanted, steps)
@@ -560,7 +571,7 @@ def _do_stop(host: Host, wanted: Wanted, _step: Action) -> None:
 def _do_restart(host: Host, wanted: Wanted, step: Action) -> None:
     """Stop and start, with what can be done beforehand done beforehand, so that the outage is short."""
     _await_floors(host, wanted)
-    with _session(host, wanted) as session:
+    with _session(wanted) as session:
         session.rows("CHECKPOINT")
     _do_stop(host, wanted, step)
     _do_start(host, wanted, step)
@@ -583,8 +594,8 @@ def _await_floors(host: Host, wanted: Wanted) -> None:
                          "it on the primary first." % (wanted.data_directory, ", ".join(too_low())))
 
 
-def _do_reload(host: Host, wanted: Wanted, _step: Action) -> None:
-    with _session(host, wanted) as session:
+def _do_reload(_host: Host, wanted: Wanted, _step: Action) -> None:
+    with _session(wanted) as session:
         loaded = "SELECT pg_catalog.pg_conf_load_time()::text AS at"
         before = session.rows(loaded)[0]["at"]
         session.rows("SELECT pg_catalog.pg_reload_conf()")
@@ -598,7 +609,7 @@ def _refuse_bad_hba(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None
 
     The view reads the file as it is, not as it was loaded (chapter 53.10).
     """
-    with _session(host, wanted) as session:
+    with _session(wanted) as session:
         bad = session.rows("SELECT line_number, error FROM pg_catalog.pg_hba_file_rules WHERE error IS NOT NULL")
     if not bad:
         return

@@ -174,8 +174,8 @@ def complaints(variables: Mapping[str, Variables]) -> list[str]:
 def _member_complaints(host: str, given: Variables, built: Mapping[str, Any]) -> list[str]:
     found = []
     if re.match(r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", given["pg_cluster_name"]) is None:
-        found.append("The pg_cluster_name of %s is %r, which becomes part of paths; use letters, digits, dot, dash and underscore."
-                     % (host, given["pg_cluster_name"]))
+        found.append("The pg_cluster_name of %s is %r, which becomes part of paths; use letters, digits, dot, dash and "
+                     "underscore." % (host, given["pg_cluster_name"]))
     if not 1 <= given["pg_server_port"] <= 65535:
         found.append("The pg_server_port of %s is %d; give a TCP port from 1 to 65535." % (host, given["pg_server_port"]))
     for name, owner in OWNED_SETTINGS.items():
@@ -208,7 +208,8 @@ def _cluster_complaints(name: str, hosts: Sequence[str], variables: Mapping[str,
     found = []
     flagged = [host for host in hosts if members[host]["bootstrap"]]
     if len(flagged) > 1:
-        found.append("The cluster %s has pg_cluster_bootstrap_primary on %s; set it on one member." % (name, " and ".join(flagged)))
+        found.append("The cluster %s has pg_cluster_bootstrap_primary on %s; set it on one member." % (
+            name, " and ".join(flagged)))
     for host in hosts:
         upstream = members[host]["upstream"]
         if upstream and upstream not in hosts:

@@ -34,7 +34,9 @@ def password(path: str, cluster: str, user: str, keep: bool) -> str:
 
 
 def forget(path: str, cluster: str, keep: bool) -> bool:
-    """Take a cluster's passwords out of the file, and the file with its directory away when they are empty; return whether there were any.
+    """Take a cluster's passwords out of the file and return whether there were any.
+
+    The file goes when it is empty, and its directory with it.
 
     Args:
         path: the file.

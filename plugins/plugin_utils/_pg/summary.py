@@ -75,16 +75,15 @@ def _connect(host: str, inventory: Mapping[str, Any], result: Mapping[str, Any])
         (databases or ["postgres"])[0])
 
 
-def complaints(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
+def complaints(topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
     """Return everything that is not healthy, each as one sentence."""
     found = list(topology["refusals"])
     for host, decided in topology["members"].items():
-        found += _member_complaints(host, decided, results[host], results)
+        found += _member_complaints(host, decided, results[host])
     return found
 
 
-def _member_complaints(host: str, decided: Mapping[str, Any], result: Mapping[str, Any],
-                       results: Mapping[str, Any]) -> list[str]:
+def _member_complaints(host: str, decided: Mapping[str, Any], result: Mapping[str, Any]) -> list[str]:
     if decided["role"] == "left":
         return [decided["note"]]
     if not result.get("running"):

@@ -103,8 +103,8 @@ def _primary(name: str, here: Mapping[str, Found], members: Mapping[str, Any]) -
         return _first_primary(name, here, members, unknown)
     live = [host for host, one in data.items() if one.running and one.role == "primary"]
     if len(live) > 1:
-        raise Refusal("The cluster %s has two primaries: %s; decide which one is right, stop the other, and bring it back with the "
-                      "playbook rejoin." % (name, " and ".join(_told(host, data[host]) for host in live)))
+        raise Refusal("The cluster %s has two primaries: %s; decide which one is right, stop the other, and bring it back with "
+                      "the playbook rejoin." % (name, " and ".join(_told(host, data[host]) for host in live)))
     stopped = [host for host, one in data.items() if not one.running and one.role == "primary" and not one.recovering]
     if live:
         newer = [host for host in stopped if data[host].timeline > data[live[0]].timeline]
@@ -121,8 +121,8 @@ def _refuse_mixed(name: str, here: Mapping[str, Found]) -> None:
         if one.has_data:
             identifiers.setdefault(one.system_identifier, host)
     if len(identifiers) > 1:
-        raise Refusal("The members of the cluster %s hold different systems: %s; only clones of one another are a cluster, name the "
-                      "right data directories." % (name, " and ".join(
+        raise Refusal("The members of the cluster %s hold different systems: %s; only clones of one another are a cluster, name "
+                      "the right data directories." % (name, " and ".join(
                           "%s has the system identifier %s" % (host, value) for value, host in identifiers.items())))
 
 
@@ -149,8 +149,8 @@ def _stopped_primary(name: str, data: Mapping[str, Found], stopped: Sequence[str
             name, " and ".join(_told(host, data[host]) for host in best)))
     ahead = [host for host, one in data.items() if one.timeline > newest]
     if ahead:
-        raise Refusal("The cluster %s has %s stopped as primary, and %s is ahead of it; promote the best standby with the playbook "
-                      "failover." % (name, _told(best[0], data[best[0]]), _told(ahead[0], data[ahead[0]])))
+        raise Refusal("The cluster %s has %s stopped as primary, and %s is ahead of it; promote the best standby with the "
+                      "playbook failover." % (name, _told(best[0], data[best[0]]), _told(ahead[0], data[ahead[0]])))
     return best[0]
 
 
@@ -198,8 +198,8 @@ def _why_left(host: str, primary: str, here: Mapping[str, Found]) -> str:
     if one.recovering:
         return "%s is in a point-in-time recovery and is left alone; let it end or remove it." % host
     if one.has_data and one.role == "primary":
-        return ("%s was primary on timeline %d and %s is primary on timeline %d, so %s is left alone as it is; bring it back as a "
-                "standby with the playbook rejoin." % (host, one.timeline, primary, first.timeline, host))
+        return ("%s was primary on timeline %d and %s is primary on timeline %d, so %s is left alone as it is; bring it back as "
+                "a standby with the playbook rejoin." % (host, one.timeline, primary, first.timeline, host))
     if one.has_data and one.timeline > first.timeline:
         return ("%s is a standby on timeline %d and the primary %s is on timeline %d, so it cannot follow and is left alone; "
                 "bring it back with the playbook rejoin." % (host, one.timeline, primary, first.timeline))

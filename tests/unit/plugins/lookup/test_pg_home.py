@@ -15,7 +15,8 @@ from ansible_collections.pgmahout.cluster.plugins.lookup.pg_home import LookupMo
 @pytest.mark.parametrize(("uid", "data", "home"), [
     (0, None, "/var/lib/pgmahout"), (0, "/data", "/var/lib/pgmahout"), (1000, "/data", "/data/pgmahout"),
     (1000, "", "/home/me/.local/share/pgmahout"), (1000, None, "/home/me/.local/share/pgmahout")])
-def test_the_home_is_where_the_servers_account_can_enter(monkeypatch: pytest.MonkeyPatch, uid: int, data: str | None, home: str) -> None:
+def test_the_home_is_where_the_servers_account_can_enter(monkeypatch: pytest.MonkeyPatch, uid: int, data: str | None,
+                                                         home: str) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)

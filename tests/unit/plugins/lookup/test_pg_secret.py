@@ -38,7 +38,8 @@ def test_check_mode_keeps_nothing(tmp_path: Path) -> None:
 
 
 def test_further_keys_are_handed_through(tmp_path: Path) -> None:
-    assert look(tmp_path / "s.json", user="given", host="a", port="1") == {"user": "given", "host": "a", "port": "1", "password": "1234"}
+    assert look(tmp_path / "s.json", user="given", host="a", port="1") == {"user": "given", "host": "a", "port": "1",
+                                                                           "password": "1234"}
 
 
 def test_a_file_that_others_can_read_is_an_error_without_its_content(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_every_keyword_is_an_option_and_only_secrets_are_hidden() -> None:
 
 def fields_as_libpq_reads_them(line: str) -> list[str]:
     """Split at colons without a backslash before them; a backslash makes the next character itself (chapter 32.16)."""
-    return [re.sub(r"\\(.)", r"\1", field, flags=re.DOTALL) for field in re.findall(r"((?:[^:\\]|\\.)+)(?::|\Z)", line, re.DOTALL)]
+    return [re.sub(r"\\(.)", r"\1", field, flags=re.DOTALL) for field in re.findall(r"((?:[^:\\]|\\.)+)(?::|\Z)", line,
+                                                                                    re.DOTALL)]
 
 
 @given(st.lists(st.tuples(FIELD, FIELD, FIELD, FIELD, FIELD), max_size=3))

@@ -29,7 +29,8 @@ def test_numbers_and_booleans_are_written_as_the_server_reads_them(value: object
 
 @pytest.mark.parametrize(("value", "text"), [
     (True, "on"), (100, "100"), ("128MB", "128MB"), (0.9, "0.9"), ("replica", "replica"), ("1.5GB", "'1.5GB'"), ("", "''"),
-    ("a b", "'a b'"), ("it's", "'it''s'"), ("a\\n", "'a\\\\n'"), ("1e5", "'1e5'"), ("$libdir/x", "'$libdir/x'"), ("1\u0663", "'1\u0663'"),
+    ("a b", "'a b'"), ("it's", "'it''s'"), ("a\\n", "'a\\\\n'"), ("1e5", "'1e5'"), ("$libdir/x", "'$libdir/x'"),
+    ("1\u0663", "'1\u0663'"),
 ])
 def test_quotes_are_where_the_grammar_needs_them(value: object, text: str) -> None:
     assert guc.render(value) == text
@@ -65,7 +66,8 @@ def test_no_text_is_too_odd_to_be_read(text: str) -> None:
 
 
 @given(st.dictionaries(NAMES, VALUE), st.dictionaries(NAMES, st.one_of(st.none(), VALUE)))
-def test_an_edit_sets_and_removes_what_it_names_and_keeps_the_rest(present: dict[str, str], changes: dict[str, str | None]) -> None:
+def test_an_edit_sets_and_removes_what_it_names_and_keeps_the_rest(present: dict[str, str],
+                                                                   changes: dict[str, str | None]) -> None:
     text = "# first\n" + "".join("%s = %s\n" % (name, guc.render(value)) for name, value in present.items())
     edited = guc.edit(text, changes)
     wanted = {name: value for name, value in {**present, **changes}.items() if value is not None}
@@ -85,8 +87,10 @@ def test_a_setting_that_is_right_keeps_its_line() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "shown", "vartype", "unit"), [
-    ("100", "100", "integer", None), ("128MB", "16384", "integer", "8kB"), ("1GB", "1024", "integer", "MB"), ("1min", "60", "integer", "s"),
-    ("1.5s", "1500", "integer", "ms"), ("0.5h", "30", "integer", "min"), ("2e2", "200", "integer", None), ("0.90", "0.9", "real", None),
+    ("100", "100", "integer", None), ("128MB", "16384", "integer", "8kB"), ("1GB", "1024", "integer", "MB"),
+    ("1min", "60", "integer", "s"),
+    ("1.5s", "1500", "integer", "ms"), ("0.5h", "30", "integer", "min"), ("2e2", "200", "integer", None),
+    ("0.90", "0.9", "real", None),
     ("TRUE", "on", "bool", None), ("no", "off", "bool", None), ("1", "on", "bool", None), ("Replica", "replica", "enum", None),
     ("a", "a", "string", None),
 ])
@@ -95,7 +99,8 @@ def test_spellings_of_one_value_are_the_same(wanted: str, shown: str, vartype: s
 
 
 @pytest.mark.parametrize(("wanted", "shown", "vartype", "unit"), [
-    ("100", "101", "integer", None), ("128kB", "16384", "integer", "8kB"), ("128mb", "16384", "integer", "8kB"), ("1m", "60", "integer", "s"),
+    ("100", "101", "integer", None), ("128kB", "16384", "integer", "8kB"), ("128mb", "16384", "integer", "8kB"),
+    ("1m", "60", "integer", "s"),
     ("yes", "off", "bool", None), ("maybe", "on", "bool", None), ("A", "a", "string", None), ("", "0", "integer", None),
     ("minimal", "replica", "enum", None), ("0x10", "16", "integer", None),
 ])

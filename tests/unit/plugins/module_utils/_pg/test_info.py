@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgmahout founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The reader's queries as texts: how many there are, and what older servers are not asked."""
+"""What is told of a host and of a directory, without a server."""
 
 from __future__ import annotations
 
@@ -10,22 +10,9 @@ import os
 import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import info, instance
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import StateError
 
 CONTROL = instance.Control("7001", "shut down", 1, "0/3000060", "0/0", {"max_connections": 100}, True)
-
-
-@pytest.mark.parametrize("version", [150000, 160000, 170000, 180000])
-def test_a_column_that_a_server_does_not_have_is_not_asked_for(version: int) -> None:
-    asked = info._senders_query(version)
-    for column in ("failover", "synced", "invalidation_reason"):
-        assert ("NULL AS " + column in asked) == (version < 170000)
-
-
-def test_no_query_reads_where_a_password_is() -> None:
-    for query in (info._server_query(), info._senders_query(180000), info._logical_query()):
-        for secret in ("subconninfo", "conninfo", "rolpassword", "pg_authid", "pg_shadow"):
-            assert secret not in query
-    assert "primary_conninfo" not in info.SHOWN_SETTINGS
 
 
 def test_a_directory_without_a_server_is_told_as_it_is() -> None:
@@ -42,3 +29,11 @@ def test_two_runs_on_one_host_see_the_same_machine() -> None:
     assert one == other
     assert one["uid"] == os.geteuid()
     assert one["machine"].count(":[") == 2
+
+
+def test_a_host_without_programs_can_still_ask_a_server_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(_params: object) -> None:
+        raise StateError("There is no pg_ctl on the PATH.")
+
+    monkeypatch.setattr(info.programs, "locate", nowhere)
+    assert info._host({"bindir": "", "programs_directory": "", "user": ""})["bindir"] == ""

@@ -130,9 +130,8 @@ def test_waiting_ends_when_it_holds_or_when_the_time_is_over() -> None:
 
 def test_one_data_directory_is_worked_on_by_one_run(tmp_path: Path) -> None:
     one, other = host(tmp_path, 0), host(tmp_path, 0)
-    with one.lock():
-        with pytest.raises(StateError, match="is being worked on by another run"), other.lock():
-            pass
+    with one.lock(), pytest.raises(StateError, match="is being worked on by another run"), other.lock():
+        pass
     with other.lock():
         pass
 

@@ -33,7 +33,8 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_is_named_wins(wheel: Path) -> None:
-    assert programs.locate({**PARAMS, "bindir": "/opt/pg/bin", "programs_directory": "/p"}) == programs.Installation("/opt/pg/bin")
+    assert programs.locate({**PARAMS, "bindir": "/opt/pg/bin",
+                            "programs_directory": "/p"}) == programs.Installation("/opt/pg/bin")
 
 
 def test_the_wheel_is_copied_once_per_version(wheel: Path, tmp_path: Path) -> None:

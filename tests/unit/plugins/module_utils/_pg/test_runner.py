@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import plan, runner
@@ -50,6 +51,12 @@ def resource(**changes: Any) -> Any:
     made = {"desired": lambda params: params["wanted"], "read": lambda context, _wanted: context.value, "plan": planned,
             "ABSENT": 0, "__name__": "package.counters"}
     return SimpleNamespace(**{**made, **changes})
+
+
+@pytest.fixture(autouse=True)
+def _on_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning of a module is part of its result, unless it is on the controller, as other tests of this process are."""
+    monkeypatch.setattr(_internal, "is_controller", False)
 
 
 def run(found: Any, context: Counter, check: bool = False, opener: Any = None, **options: Any) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def test_a_statement_is_secret_exactly_when_it_is_not_shown_as_it_is() -> None:
 
 
 def test_literals_of_other_kinds() -> None:
-    assert (sql.literal(None), sql.boolean(True), sql.boolean(False), sql.idents(["a", "b"])) == ("NULL", "true", "false", '"a", "b"')
+    assert (sql.literal(None), sql.boolean(True), sql.boolean(False), sql.idents(["a", "b"])) == ("NULL", "true", "false",
+                                                                                                  '"a", "b"')
     with pytest.raises(InputError, match="NUL"):
         sql.literal("a\0")

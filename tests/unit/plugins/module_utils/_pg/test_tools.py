@@ -78,7 +78,8 @@ def test_an_unknown_account_is_refused() -> None:
 
 def test_a_server_outlives_us_in_a_session_of_its_own(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    spawned = tools.spawn(["/bin/sh", "-c", "echo started; ps -o sid= -p $$ 2>/dev/null || cut -d' ' -f6 /proc/$$/stat"], server_user(), str(log))
+    spawned = tools.spawn(["/bin/sh", "-c", "echo started; ps -o sid= -p $$ 2>/dev/null || cut -d' ' -f6 /proc/$$/stat"],
+                          server_user(), str(log))
     assert spawned.wait(10) == 0
     assert log.read_text().split() == ["started", str(spawned.pid)]
     assert log.stat().st_mode & 0o777 == 0o600

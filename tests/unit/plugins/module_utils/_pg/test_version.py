@@ -15,7 +15,8 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import
 
 @pytest.mark.parametrize(("text", "number"), [
     ("postgres (PostgreSQL) 18.1\n", 180001), ("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)", 150014),
-    ("postgres (PostgreSQL) 19devel", 190000), ("postgres (PostgreSQL) 18beta2", 180000), ("postgres (PostgreSQL) 18rc1", 180000)])
+    ("postgres (PostgreSQL) 19devel", 190000), ("postgres (PostgreSQL) 18beta2", 180000),
+    ("postgres (PostgreSQL) 18rc1", 180000)])
 def test_the_version_is_read_from_what_postgres_prints(text: str, number: int) -> None:
     assert version.parse(text) == number
 

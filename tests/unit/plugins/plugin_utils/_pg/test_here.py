@@ -40,6 +40,9 @@ def tasks(server: Server) -> list[dict[str, Any]]:
         ("pg_replication_slot", {"name": "NOT A SLOT", "slot_type": "physical"}),
         ("pg_replication_slot", {"nmae": "made"}),
         ("pg_replication_info", {}),
+        ("pg_publication", {"name": "made", "schemas": ["public"]}),
+        ("pg_publication", {"name": "made", "all_tables": True}),
+        ("pg_publication", {"name": "made", "state": "absent"}),
         ("pg_replication_slot", {"name": "made", "state": "absent"}),
         ("pg_replication_role", {"name": "made", "state": "absent"}),
     ]
@@ -53,7 +56,8 @@ def play(server: Server, directory: Path, in_process: bool, check: bool = False)
     results = {"msg": "", "names": [task["register"] for task in made]}
     playbook = [{
         "hosts": "localhost", "gather_facts": False,
-        "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}", "pg_in_process": in_process},
+        "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                 "pg_in_process": in_process},
         "tasks": made + [{"name": "Keep", "ansible.builtin.copy": {
             "dest": str(directory / "results.json"), "mode": "0600",
             "content": "{{ dict(%s | zip(%s | map('extract', vars))) | to_json }}" % (results["names"], results["names"])},
@@ -61,7 +65,8 @@ def play(server: Server, directory: Path, in_process: bool, check: bool = False)
     (directory / "play.yml").write_text(yaml.safe_dump(playbook))
     environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_LOCALHOST_WARNING": "false",
                    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(directory / "tmp")}
-    done = subprocess.run([Path(sys.executable).parent / "ansible-playbook", "-vvv", *(["--check"] if check else []), directory / "play.yml"],
+    done = subprocess.run([Path(sys.executable).parent / "ansible-playbook", "-vvv", *(["--check"] if check else []),
+                           directory / "play.yml"],
                           env=environment, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((directory / "results.json").read_text()), done.stdout + done.stderr
@@ -81,16 +86,18 @@ def test_both_ways_return_the_same_and_tell_no_secret(server: Server, tmp_path: 
         directory.mkdir()
         found[in_process], printed[in_process] = play(server, directory, in_process, check)
     here, there = found[True], found[False]
-    assert list(here) == list(there) == [f"result_{number}" for number in range(8)]
+    assert list(here) == list(there) == [f"result_{number}" for number in range(11)]
     for name in here:
         assert comparable(here[name]) == comparable(there[name]), name
     assert [here[f"result_{number}"].get("failed", False) for number in (0, 3, 4, 5)] == [False, True, True, False]
     assert [here[f"result_{number}"]["changed"] for number in (0, 1, 5)] == [True, check, False]
+    if not check:
+        assert "dropped and made anew" in json.dumps(here["result_7"]["warnings"])
     for text in [*printed.values(), json.dumps(found), server.log]:
         assert PASSWORD not in text
         assert "s3cr" not in text
     sent = {in_process: len(re.findall(r"Using module file .*/pg_\w+\.py", text)) for in_process, text in printed.items()}
-    assert sent == {True: 0, False: 8}, "in the worker process nothing is sent"
+    assert sent == {True: 0, False: 11}, "in the worker process nothing is sent"
 
 
 def test_every_module_has_an_action_that_may_run_it_in_process() -> None:

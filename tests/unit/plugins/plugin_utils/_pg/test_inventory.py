@@ -57,22 +57,26 @@ def test_a_right_inventory_has_nothing_wrong() -> None:
     ({"node1": {}, "node2": {"pg_cluster_version": 17}}, "pg_cluster_version differs between the members of the cluster orders"),
     ({"node1": {}, "node2": {"pg_cluster_replication_user": "x"}}, "pg_cluster_replication_user differs"),
     ({"node1": {}, "node2": {"pg_server_initdb": {}}}, "pg_server_initdb differs"),
-    ({"node1": {}, "dwh": reporting(cluster="ordres")}, "names the cluster ordres, which this inventory does not have; it has orders, reporting"),
+    ({"node1": {}, "dwh": reporting(cluster="ordres")},
+     "names the cluster ordres, which this inventory does not have; it has orders, reporting"),
     ({"node1": {}, "dwh": reporting()}, "names the publication sales, which the cluster orders does not declare"),
     ({"dwh": reporting(cluster="reporting")}, "names its own cluster; a cluster cannot subscribe to itself"),
     ({"dwh": reporting(cluster=None)}, "needs either cluster, the name of a cluster of this inventory, or conninfo"),
     ({"node1": SALES, "dwh": reporting(conninfo={"host": "x"})}, "needs either cluster"),
-] + [({"node1": {"pg_server_settings": {name.upper(): "x"}}}, "hold %s, which follows from" % name) for name in inventory.OWNED_SETTINGS])
+] + [({"node1": {"pg_server_settings": {name.upper(): "x"}}},
+      "hold %s, which follows from" % name) for name in inventory.OWNED_SETTINGS])
 def test_every_complaint_is_one_sentence_that_names_what_is_wrong(members: dict[str, Any], told: str) -> None:
     found = inventory.complaints(hosts(**members))
     assert [told in text for text in found] == [True]
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    assert len(inventory.complaints(hosts(node1={"pg_server_port": 0, "pg_standby_upstream": "x"}, node2={"pg_server_port": -1}))) == 3
+    assert len(inventory.complaints(hosts(node1={"pg_server_port": 0, "pg_standby_upstream": "x"},
+                                          node2={"pg_server_port": -1}))) == 3
 
 
-@given(st.dictionaries(st.sampled_from(["node1", "node2", "node3", "node4"]), st.sampled_from(["node1", "node2", "node3", "node4"])))
+@given(st.dictionaries(st.sampled_from(["node1", "node2", "node3", "node4"]),
+                       st.sampled_from(["node1", "node2", "node3", "node4"])))
 def test_a_circle_is_found_exactly_where_there_is_one(upstreams: dict[str, str]) -> None:
     names = ("node1", "node2", "node3", "node4")
     members = {host: {"upstream": upstreams.get(host, "")} for host in names}
@@ -144,7 +148,8 @@ def test_settings_of_the_inventory_win_over_the_defaults() -> None:
 
 
 def test_members_of_one_machine_must_not_share_a_port_or_a_directory() -> None:
-    members = inventory.build(hosts(node1={}, node2={}, node3={"pg_server_port": 5433, "pg_server_data_directory": "/srv/other"}))["members"]
+    members = inventory.build(hosts(node1={}, node2={},
+                                    node3={"pg_server_port": 5433, "pg_server_data_directory": "/srv/other"}))["members"]
     assert inventory.clashes(members, {"node1": "a", "node2": "b", "node3": "a"}) == []
     found = inventory.clashes(members, {"node1": "a", "node2": "a", "node3": "a"})
     assert [re.sub(r" (and have|have).*the same", " share", text) for text in found] == [

@@ -11,7 +11,8 @@ import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import summary
 
-MEMBER: dict[str, Any] = {"cluster": "orders", "address": "127.0.0.1", "port": 5440, "superuser": "postgres", "databases": ["shop"]}
+MEMBER: dict[str, Any] = {"cluster": "orders", "address": "127.0.0.1", "port": 5440, "superuser": "postgres",
+                          "databases": ["shop"]}
 INVENTORY: dict[str, Any] = {
     "members": {"node1": MEMBER, "node2": {**MEMBER, "port": 5441, "databases": []}},
     "clusters": {"orders": {"members": ["node1", "node2"]}}}
@@ -33,7 +34,7 @@ def lines(one: dict[str, Any] = PRIMARY, other: dict[str, Any] = STANDBY, **note
 
 
 def complaints(one: dict[str, Any] = PRIMARY, other: dict[str, Any] = STANDBY, **topology: Any) -> list[str]:
-    return summary.complaints(INVENTORY, {**TOPOLOGY, **topology}, {"node1": one, "node2": other})
+    return summary.complaints({**TOPOLOGY, **topology}, {"node1": one, "node2": other})
 
 
 def test_each_member_has_a_line_with_a_command_that_connects() -> None:

@@ -52,7 +52,8 @@ def roles(decided: Mapping[str, Any]) -> list[str]:
 FINDING = st.one_of(
     st.just(DOWN), st.sampled_from([NEW, Found(True, "empty")]),
     st.builds(of, st.sampled_from(["primary", "standby"]), st.integers(1, 3), st.booleans(), recovering=st.booleans(),
-              system_identifier=st.sampled_from(["7001", "7001", "7001", "7002"]), slots=st.sampled_from([(), ("node2", "mine")])))
+              system_identifier=st.sampled_from(["7001", "7001", "7001", "7002"]),
+              slots=st.sampled_from([(), ("node2", "mine")])))
 FINDINGS = st.tuples(*[FINDING] * 4)
 UPSTREAMS = st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(HOSTS))
 
@@ -136,13 +137,15 @@ def test_a_cascade_follows_its_declared_upstream_while_that_is_a_standby() -> No
 
 
 def test_a_slot_of_a_standby_that_follows_another_now_is_stale() -> None:
-    decided = decide(of("primary", slots=["node3", "node2", "foreign"]), of("standby"), of("standby"), upstreams={"node3": "node2"})
+    decided = decide(of("primary", slots=["node3", "node2", "foreign"]), of("standby"), of("standby"),
+                     upstreams={"node3": "node2"})
     assert decided["members"]["node1"]["stale_slots"] == ["node3"]
 
 
 def test_what_is_lowered_is_kept_on_a_standby_until_its_primary_has_lowered_it() -> None:
     high, low = {"max_connections": 200}, {"max_connections": 50}
-    floors = [member["floors"] for member in decide(of("primary", floors=high), of("standby", floors=low), NEW)["members"].values()]
+    floors = [member["floors"] for member in decide(of("primary", floors=high), of("standby", floors=low),
+                                                    NEW)["members"].values()]
     assert floors == [{}, {"max_connections": 200}, {}]
     assert decide(of("primary", floors=low), of("standby", floors=low))["members"]["node2"]["floors"] == {}
 
@@ -162,10 +165,12 @@ def test_members_that_cannot_follow_are_left_with_a_reason() -> None:
      "node1 has the system identifier 7001 and node2 has the system identifier 7002"),
     ([NEW, DOWN], "no data on any member that answers, and node2 cannot be reached"),
     ([of("standby"), of("standby", running=False)], "has standbys (node1, node2) and no primary"),
-    ([of("primary", running=False), DOWN], "no running primary, and node2 cannot be reached and may have become it; node1 is not"),
+    ([of("primary", running=False), DOWN],
+     "no running primary, and node2 cannot be reached and may have become it; node1 is not"),
     ([of("primary", 1, running=False), of("primary", 1, running=False)],
      "two stopped primaries: node1 (stopped, timeline 1) and node2 (stopped, timeline 1)"),
-    ([of("primary", 1, running=False), of("standby", 2)], "node1 (stopped, timeline 1) stopped as primary, and node2 (running, timeline 2)"),
+    ([of("primary", 1, running=False), of("standby", 2)],
+     "node1 (stopped, timeline 1) stopped as primary, and node2 (running, timeline 2)"),
     ([of("primary", 1), of("primary", 2, running=False)],
      "runs with node1 (running, timeline 1) as primary, and node2 (stopped, timeline 2) was primary after it"),
 ])
