@@ -46,7 +46,7 @@ integration: $(VENV)/development ## Every module against real servers of each ve
 
 .PHONY: e2e
 e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, failovers, secrets
-	@$(RUN)/pytest tests/e2e -q
+	@$(RUN)/pytest tests/e2e -q -n 2 --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity

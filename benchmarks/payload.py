@@ -21,6 +21,6 @@ wanted = json.load(sys.stdin)
 init_plugin_loader(wanted["collections"])
 found = module_loader.find_plugin_with_context(wanted["module"])
 made = modify_module(module_name=found.resolved_fqcn, module_path=found.plugin_resolved_path, module_args=wanted["args"],
-                     templar=Templar(loader=DataLoader()),
-                     task_vars={"ansible_playbook_python": sys.executable}, module_compression="ZIP_DEFLATED", remote_is_local=True)
+                     templar=Templar(loader=DataLoader()), task_vars={"ansible_playbook_python": sys.executable},
+                     module_compression="ZIP_DEFLATED", remote_is_local=True)
 sys.stdout.buffer.write(made.b_module_data)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import time
@@ -20,8 +21,8 @@ SEED = int(os.environ.get("PGMAHOUT_SEED", "20261122"))
 
 INVENTORY: dict[str, Any] = {"all": {
     "vars": {
-        "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}", "pg_server_address": "127.0.0.1",
-        "pg_server_settings": {"shared_buffers": "16MB"},
+        "ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "pg_server_address": "127.0.0.1", "pg_server_settings": {"shared_buffers": "16MB"},
     },
     "children": {
         "orders": {"hosts": {"node1": {}, "node2": {}}, "vars": {
@@ -48,8 +49,6 @@ def whole() -> Iterator[tuple[float, dict[str, Any]]]:
 
 
 def inventory() -> dict[str, Any]:
-    import copy
-
     return copy.deepcopy(INVENTORY)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -60,7 +61,8 @@ def test_standbys_stream_and_cascade(lab: Lab) -> None:
 def test_the_subscriber_has_the_rows_and_columns_that_are_published(lab: Lab) -> None:
     assert {state for (state,) in lab.sql("reporting1", "SELECT srsubstate FROM pg_subscription_rel", "dwh")} == {"r"}
     assert lab.value("reporting1", "SELECT count(*) FROM orders WHERE status = 'cancelled'", "dwh") == 0
-    columns = lab.sql("reporting1", "SELECT attname FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attnum > 0", "dwh")
+    columns = lab.sql("reporting1", "SELECT attname FROM pg_attribute WHERE attrelid = 'customers'::regclass AND attnum > 0",
+                      "dwh")
     assert [name for (name,) in columns] == ["id", "name", "country"]
     assert_all_agree(lab)
 
@@ -249,8 +251,6 @@ def test_no_password_can_be_read_anywhere(lab: Lab) -> None:
     try:
         for host in HOSTS[1:]:
             lab.stop(host)
-        import shutil
-
         shutil.rmtree(lab.directory("node3") / "data")
         shutil.rmtree(lab.directory("reporting1") / "data")
         lab.sql("node1", "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'sales_in'")
@@ -302,6 +302,7 @@ def test_destroy_needs_the_name_and_removes_only_what_was_made(lab: Lab) -> None
     assert lab.answers("node2")
     assert lab.value("node2", "SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'logical'") == 0
     lab.play("destroy", "-e", "pg_destroy=orders").ok()
-    assert sorted(str(path.relative_to(lab.home / "pg")) for path in (lab.home / "pg").rglob("*")) == ["orders", "orders/notes.txt"]
+    left = sorted(str(path.relative_to(lab.home / "pg")) for path in (lab.home / "pg").rglob("*"))
+    assert left == ["orders", "orders/notes.txt"]
     assert not (lab.home / "secrets").exists()
     assert set(lab.play("destroy", "-e", "pg_destroy=orders").ok().changed.values()) == {0}

@@ -59,3 +59,16 @@ def test_odd_settings_change_nothing(hostile: Server, module: str, options: dict
     assert {**done["diff"]["after"], **again["diff"]["before"]} == done["diff"]["after"]
     assert ok(module, **{**asked, "state": "absent"})["changed"] is True
     assert ok(module, **{**asked, "state": "absent"})["changed"] is False
+
+
+def test_the_reader_is_not_misled(hostile: Server) -> None:
+    writable = "-c default_transaction_read_only=off"
+    hostile.sql("CREATE PUBLICATION everything FOR ALL TABLES", "odd", options=writable)
+    try:
+        found = ok("pg_replication_info", **hostile.login, login_db="odd")
+        assert (found["role"], found["database"], found["settings"]["port"]) == ("primary", "odd", str(hostile.port))
+        assert found["publications"][0]["owner"] == "postgres"
+        assert "evil.pg_roles" in found["publications"][0]["tables"]
+        assert found["not_visible"] == []
+    finally:
+        hostile.sql("DROP PUBLICATION everything", "odd", options=writable)

@@ -185,7 +185,7 @@ def test_two_runs_at_once_make_one_database(clean: Server) -> None:
     assert clean.sql("SELECT count(*) FROM t", dbname=NAME) == [(1,)]
 
 
-TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=9)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
 
 
 @settings(max_examples=8, deadline=None)

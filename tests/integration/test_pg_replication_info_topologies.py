@@ -69,8 +69,8 @@ def watched(server: Server, **options: Any) -> dict[str, Any]:
 def in_step(chain: Chain) -> None:
     """Wait until both standbys have replayed everything."""
     position = chain.primary.sql("SELECT pg_current_wal_lsn()")[0][0]
-    for server in (chain.standby, chain.last):
-        await_true(lambda server=server: server.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == [(True,)])
+    replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
+    await_true(lambda: chain.standby.sql(replayed) == chain.last.sql(replayed) == [(True,)])
 
 
 def test_a_subscription_and_a_publication_are_told_with_their_tables(chain: Chain) -> None:
@@ -129,7 +129,8 @@ def test_what_a_paused_standby_has_not_replayed_is_told_in_bytes_and_seconds(cha
 
 def sender_of(chain: Chain) -> dict[str, Any]:
     """What the primary says of its standby."""
-    return {one["application_name"]: one for one in read(chain.primary)["standbys"]}["standby"]
+    senders: dict[str, dict[str, Any]] = {one["application_name"]: one for one in read(chain.primary)["standbys"]}
+    return senders["standby"]
 
 
 def test_a_synchronous_standby_is_told(chain: Chain) -> None:

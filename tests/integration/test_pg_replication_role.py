@@ -271,7 +271,7 @@ def test_a_server_that_is_only_planned_gets_a_complete_plan(tmp_path: Path) -> N
     assert "Could not connect" in refused(MODULE, name="repl", password="x", **nowhere)
 
 
-TEXT = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=12)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 HOSTILE = TEXT | st.sampled_from(['"; DROP ROLE x; --', "'; DROP ROLE x; --", "\\'; DROP ROLE x; --", "$$", "%s", "a.b"])
 
 

@@ -28,8 +28,8 @@ SETTINGS = {"listen_addresses": "127.0.0.1", "fsync": "off", "log_statement": "a
 def place(major: int) -> Iterator[Server]:
     """A home and a free port for an instance that does not exist yet; what runs there at the end is stopped."""
     home = Path(tempfile.mkdtemp(prefix=f"pg{major}-"))
-    if server_user() is not None:
-        shutil.chown(home, server_user())
+    if (user := server_user()) is not None:
+        shutil.chown(home, user)
     server = Server(major, home, free_port())
     try:
         yield server

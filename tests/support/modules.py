@@ -26,9 +26,9 @@ def run_module(name: str, /, *, check: bool = False, **options: Any) -> dict[str
     """
     module = importlib.import_module(f"{PACKAGE}.{name}")
     printed = io.StringIO()
-    with patch_module_args({**options, "_ansible_check_mode": check, "_ansible_diff": True}):
-        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-            module.main()
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+    with patch_module_args(arguments), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        module.main()
     result: dict[str, Any] = json.loads(printed.getvalue())
     return result
 

@@ -9,7 +9,7 @@ import os
 import pwd
 from typing import Any, Callable, Dict, List, Mapping
 
-from . import info_query, login, programs, server, version
+from . import configuration, info_query, login, programs, version
 from .errors import PgError, StateError, Unreachable
 from .instance import Host, Instance, port_is_taken
 from .instance import read as read_instance
@@ -90,7 +90,7 @@ def _problems(host: Host, instance: Instance, params: Mapping[str, Any]) -> List
     checks: List[Callable[[], None]] = [
         instance.refuse_foreign, lambda: _check_socket(params), lambda: _check_version(host, params)]
     if params["configuration"] is not None:
-        checks.append(lambda: server.check_configuration(host, params["configuration"]))
+        checks.append(lambda: configuration.check(host, params["configuration"]))
     if params["listen_port"] and instance.process is None and instance.kind != "foreign":
         checks.append(lambda: _check_port(params))
     found = []
@@ -111,12 +111,12 @@ def _check_version(host: Host, params: Mapping[str, Any]) -> None:
 
 def _check_port(params: Mapping[str, Any]) -> None:
     if port_is_taken(params["listen_address"], params["listen_port"]):
-        raise server.port_taken(params["data_directory"], params["listen_address"], params["listen_port"])
+        raise configuration.port_taken(params["data_directory"], params["listen_address"], params["listen_port"])
 
 
 def _check_socket(params: Mapping[str, Any]) -> None:
     if params["socket_directory"]:
-        server.check_socket_directory(params["socket_directory"], params["listen_port"])
+        configuration.check_socket_directory(params["socket_directory"], params["listen_port"])
 
 
 def _live(keywords: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:

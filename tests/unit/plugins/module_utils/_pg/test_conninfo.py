@@ -15,11 +15,12 @@ from psycopg2.extensions import parse_dsn
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.sql import MASK
 
 #: Those that every libpq at hand knows.
 COMMON = ("host", "port", "dbname", "user", "password", "passfile", "options", "application_name", "sslmode", "sslcert")
-TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)))
-FIELD = st.text(st.characters(blacklist_characters="\0\r\n", blacklist_categories=("Cs",)), min_size=1)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+FIELD = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1)
 
 
 @given(st.dictionaries(st.sampled_from(COMMON), TEXT))
@@ -79,7 +80,7 @@ def test_an_option_is_left_with_what_was_given() -> None:
 @pytest.mark.parametrize("key", conninfo.SECRETS)
 def test_every_secret_is_masked_and_nothing_else(key: str) -> None:
     assert conninfo.masked({"host": "a", "port": 5432, key: "s3cret", "user": None}) == {
-        "host": "a", "port": "5432", key: conninfo.MASK}
+        "host": "a", "port": "5432", key: MASK}
 
 
 def test_every_keyword_is_an_option_and_only_secrets_are_hidden() -> None:

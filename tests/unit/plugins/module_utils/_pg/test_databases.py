@@ -109,7 +109,7 @@ def test_a_server_that_does_not_exist_yet_gets_everything() -> None:
     assert len(steps) == 3
 
 
-@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1).filter(
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
     lambda name: len(name.encode()) <= 63 and not name.endswith(".pgmahout")))
 def test_a_draft_has_a_name_of_its_own_that_fits(name: str) -> None:
     draft = databases.draft_name(name)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import guc
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
 
-VALUE = st.text(st.characters(blacklist_characters="\0\r\n", blacklist_categories=("Cs",)))
+VALUE = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]))
 NAMES = st.sampled_from(["work_mem", "port", "pg_stat_statements.track", "log_line_prefix"])
 
 

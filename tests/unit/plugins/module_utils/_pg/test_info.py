@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import info, instance
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import info, instance, programs
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import StateError
 
 CONTROL = instance.Control("7001", "shut down", 1, "0/3000060", "0/0", {"max_connections": 100}, True)
@@ -35,5 +35,5 @@ def test_a_host_without_programs_can_still_ask_a_server_elsewhere(monkeypatch: p
     def nowhere(_params: object) -> None:
         raise StateError("There is no pg_ctl on the PATH.")
 
-    monkeypatch.setattr(info.programs, "locate", nowhere)
+    monkeypatch.setattr(programs, "locate", nowhere)
     assert info._host({"bindir": "", "programs_directory": "", "user": ""})["bindir"] == ""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import instance
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import instance, programs
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import StateError, ToolError
 from tests.support.postgres import server_user
 
@@ -64,7 +64,7 @@ def read(path: Path, printed: str = PRINTED) -> instance.Instance:
 
 def host(path: Path, timeout: float = 1) -> instance.Host:
     (path / "postgres").touch(0o755)
-    return instance.Host(instance.Installation(str(path)), server_user() or "", str(path / "data"), timeout)
+    return instance.Host(programs.Installation(str(path)), server_user() or "", str(path / "data"), timeout)
 
 
 def test_what_is_no_instance_is_told_apart(tmp_path: Path, data: Path) -> None:

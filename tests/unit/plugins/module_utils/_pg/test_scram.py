@@ -47,7 +47,7 @@ def test_every_verifier_has_a_salt_of_its_own() -> None:
     assert scram.verifier("same", 1) != scram.verifier("same", 1)
 
 
-@given(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1), st.integers(1, 3))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(1, 3))
 def test_a_password_matches_its_own_verifier(password: str, iterations: int) -> None:
     assert scram.matches(scram.verifier(password, iterations), password)
 

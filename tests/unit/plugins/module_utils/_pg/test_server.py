@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import instance, server
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import configuration, instance, server, server_state, service
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError, ToolError
 
 DATA = "/srv/node1/data"
@@ -228,7 +228,7 @@ def test_the_last_instance_takes_the_programs_along() -> None:
     ("nothing telling", "it ended."),
 ])
 def test_the_complaint_about_a_setting_is_the_servers_first(output: str, told: str) -> None:
-    assert server._complaint(ToolError("it ended.", output)) in (told, told.rstrip("."))
+    assert configuration._complaint(ToolError("it ended.", output)) in (told, told.rstrip("."))
 
 
 @pytest.mark.parametrize(("row", "settings", "doubtful"), [
@@ -239,14 +239,14 @@ def test_the_complaint_about_a_setting_is_the_servers_first(output: str, told: s
     ({"name": "port", "source": "configuration file", "pending_restart": False}, {}, True),
 ])
 def test_only_a_value_that_may_differ_is_asked_about(row: dict[str, Any], settings: dict[str, str], doubtful: bool) -> None:
-    assert server._is_doubtful(row, settings) is doubtful
+    assert server_state._is_doubtful(row, settings) is doubtful
 
 
 def test_the_last_words_of_a_server_are_those_behind_the_offset(tmp_path: Any) -> None:
     log = tmp_path / "log"
-    assert server.last_words(str(log), 0) == "it left no log in %s." % log
+    assert service.last_words(str(log), 0) == "it left no log in %s." % log
     log.write_text("FATAL:  old\n")
-    assert server.last_words(str(log), 12) == "it logged nothing in %s." % log
+    assert service.last_words(str(log), 12) == "it logged nothing in %s." % log
     with log.open("a") as file:
         file.write("LOG:  a\nFATAL:  new\nLOG:  shut down\n")
-    assert server.last_words(str(log), 12) == "FATAL:  new"
+    assert service.last_words(str(log), 12) == "FATAL:  new"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import sql
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
 
-NAME = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)), min_size=1, max_size=15)
+NAME = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=15)
 
 
 @given(NAME)
@@ -23,7 +23,7 @@ def test_an_identifier_is_one_quoted_name(name: str) -> None:
     assert quoted[1:-1].replace('""', '"') == name
 
 
-@given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",))))
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_a_literal_is_one_quoted_text(text: str) -> None:
     quoted = sql.literal(text)
     assert quoted[0] == quoted[-1] == "'"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, guc, standby
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.sql import MASK
 
 UPSTREAM = {"host": "node1", "port": "5440", "user": "replicator"}
 AUTO = "# Do not edit\nwork_mem = '5MB'\n"
@@ -36,7 +37,7 @@ def test_what_is_not_asked_for_is_left_and_what_is_empty_is_removed() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["host", "user", "application_name", "options"]), st.text(
-    st.characters(blacklist_characters="\0\r\n", blacklist_categories=("Cs",))), min_size=1))
+    st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"])), min_size=1))
 def test_the_file_holds_the_connection_whatever_its_values(upstream: dict[str, str]) -> None:
     text = standby.auto_conf_text(AUTO, standby.settings(upstream, "s"))
     assert conninfo.parse(guc.parse(text)["primary_conninfo"]) == upstream
@@ -57,7 +58,7 @@ def test_a_connection_that_cannot_be_read_is_replaced() -> None:
 
 def test_a_password_that_somebody_stored_is_not_shown() -> None:
     found = standby.shown("primary_conninfo = 'host=a password=s3cret'\nprimary_slot_name = 's'\n", True)
-    assert found == {"primary_conninfo": {"host": "a", "password": conninfo.MASK}, "primary_slot_name": "s",
+    assert found == {"primary_conninfo": {"host": "a", "password": MASK}, "primary_slot_name": "s",
                      "restore_command": None, "standby.signal": True}
 
 

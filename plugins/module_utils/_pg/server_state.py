@@ -1,0 +1,216 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One server of this host: what is wanted of it and what is.
+
+What needs a restart comes from the server's own ``pg_settings.context`` (PostgreSQL's documentation, chapter 53.25).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from . import configuration, guc, login, service
+from .conninfo import passfile
+from .errors import InputError
+from .instance import REMOVED, UNFINISHED, Host, Instance, port_is_taken, read_text
+from .instance import read as read_instance
+
+_INITDB = {"encoding": "--encoding=%s", "locale": "--locale=%s", "locale_provider": "--locale-provider=%s",
+           "builtin_locale": "--builtin-locale=%s", "wal_segment_size": "--wal-segsize=%s"}
+#: Values by which a setting such as wal_buffers asks the server to choose; pg_settings then shows what it chose.
+_TUNE_YOURSELF = ("-1", "0")
+
+
+class Wanted(NamedTuple):
+    """What the options ask for; ``files`` are the texts of configuration files by their paths."""
+
+    data_directory: str
+    state: str
+    create: bool
+    planned: bool
+    restart: str
+    system_identifier: str
+    initdb: Sequence[str]
+    superuser: str
+    files: Mapping[str, str]
+    passfile: str
+    passfile_text: str
+    directories: Sequence[str]
+    log_file: str
+    address: str
+    port: int
+    timeout: int
+
+
+class Current(NamedTuple):
+    """What is.
+
+    Attributes:
+        instance: the data directory.
+        files: the present text of each file that is wanted, and of ``postgresql.auto.conf``; None where missing.
+        passfile_text: the same of the passfile.
+        missing_directories: those that are wanted and do not exist.
+        stale: whether a file was written after the server last read its configuration.
+        restart_reasons: the settings whose wanted value needs a restart, by name.
+        port_taken: whether something else listens where this server is to listen.
+        leftovers: the files and directories of the instance, finished or not, that are there.
+        last: whether no other instance is below the home that holds the copied programs.
+        copy_of_programs: the command that brings the programs to where they are used from; ``""`` when they are there.
+    """
+
+    instance: Instance
+    files: Mapping[str, Optional[str]]
+    passfile_text: Optional[str] = None
+    missing_directories: Sequence[str] = ()
+    stale: bool = False
+    restart_reasons: Sequence[str] = ()
+    port_taken: bool = False
+    copy_of_programs: str = ""
+    leftovers: Sequence[str] = ()
+    last: bool = False
+
+
+def desired(params: Mapping[str, Any]) -> Wanted:
+    """Return what the options ask for.
+
+    Raises:
+        InputError: an option contradicts another.
+    """
+    directory = os.path.normpath(params["data_directory"])
+    if directory in ("/", "//", os.path.expanduser("~")) or not os.path.isabs(directory):
+        raise InputError("The option data_directory is %r, which cannot be an instance's own; give an absolute path."
+                         % directory)
+    config = params["config_directory"] or directory
+    if params["socket_directory"]:
+        configuration.check_socket_directory(params["socket_directory"], params["port"])
+    names = {"configuration": "postgresql.conf", "hba": "pg_hba.conf", "ident": "pg_ident.conf"}
+    files = {os.path.join(config, name): params[option] for option, name in names.items() if params[option] is not None}
+    entries = params["passfile_entries"]
+    log_file = params["log_file"] or directory + ".log"
+    return Wanted(
+        directory, params["state"], params["create"], params["planned"] and params["check_mode"], params["restart"],
+        params["system_identifier"],
+        _initdb_arguments(params), params["superuser"], files, params["passfile"],
+        passfile(entries) if entries is not None else "",
+        [path for path in (os.path.dirname(log_file), params["socket_directory"]) if path], log_file,
+        params["listen_address"], params["port"], params["timeout"])
+
+
+def _initdb_arguments(params: Mapping[str, Any]) -> List[str]:
+    given = params["initdb"] or {}
+    arguments = ["--username=%s" % params["superuser"], "--auth-local=peer", "--auth-host=scram-sha-256"]
+    arguments += [_INITDB[name] % given[name] for name in _INITDB if given.get(name) is not None]
+    if given.get("data_checksums") is not None:
+        arguments.append("--data-checksums" if given["data_checksums"] else "--no-data-checksums")
+    return arguments
+
+
+def read(host: Host, wanted: Wanted) -> Current:
+    """Return what is on the host."""
+    instance = read_instance(host.programs, wanted.data_directory)
+    if wanted.state == "absent":
+        return Current(instance, {}, leftovers=_leftovers(wanted), last=host.is_last(wanted.data_directory))
+    if not instance.exists:
+        taken = instance.kind != "foreign" and port_is_taken(wanted.address, wanted.port)
+        return Current(instance, {}, read_text(wanted.passfile) if wanted.passfile else None, port_taken=taken,
+                       copy_of_programs=host.copy_of_programs)
+    wanted_files = _files(wanted, instance)
+    files = {path: read_text(path) for path in wanted_files}
+    refuse_bad_settings(host, wanted, files)
+    current = Current(
+        instance, files, read_text(wanted.passfile) if wanted.passfile else None,
+        [path for path in wanted.directories if not os.path.isdir(path)],
+        port_taken=_listens_elsewhere(instance, wanted) and port_is_taken(wanted.address, wanted.port),
+        copy_of_programs=host.copy_of_programs)
+    if instance.process is None:
+        return current
+    with session(wanted) as connection:
+        stale = not connection.has_loaded(path for path, text in files.items() if text is not None)
+        return current._replace(stale=stale, restart_reasons=_restart_reasons(host, wanted, connection, instance))
+
+
+def _listens_elsewhere(instance: Instance, wanted: Wanted) -> bool:
+    return instance.process is None or instance.process.port != wanted.port
+
+
+def refuse_bad_settings(host: Host, wanted: Wanted, files: Mapping[str, Optional[str]]) -> None:
+    """Refuse a configuration that the server would refuse, where it differs from the present text.
+
+    Raises:
+        InputError: it holds an unknown setting or a value that is not allowed.
+    """
+    for path, text in wanted.files.items():
+        if path.endswith("postgresql.conf") and files.get(path) != text:
+            configuration.check(host, text)
+
+
+def _leftovers(wanted: Wanted) -> List[str]:
+    paths = [wanted.data_directory, wanted.data_directory + UNFINISHED, wanted.data_directory + REMOVED, wanted.passfile,
+             wanted.log_file]
+    return [path for path in paths if path and os.path.exists(path)]
+
+
+def auto_conf(wanted: Wanted) -> str:
+    """Return the path of the file that ALTER SYSTEM writes."""
+    return os.path.join(wanted.data_directory, "postgresql.auto.conf")
+
+
+def _files(wanted: Wanted, instance: Instance) -> Dict[str, str]:
+    """Return the wanted text of each file; settings that we configure lose their override by ALTER SYSTEM."""
+    files = dict(wanted.files)
+    settings = configured(wanted)
+    if instance.exists and settings:
+        auto = read_text(auto_conf(wanted)) or ""
+        files[auto_conf(wanted)] = guc.edit(auto, dict.fromkeys(settings))
+    return files
+
+
+def configured(wanted: Wanted) -> Dict[str, str]:
+    """Return the wanted settings by their names, none when the configuration is not ours."""
+    texts = [text for path, text in wanted.files.items() if path.endswith("postgresql.conf")]
+    return guc.parse(texts[0]) if texts else {}
+
+
+def session(wanted: Wanted) -> ContextManager[login.Session]:
+    """Return a session with the running server, as superuser over its socket."""
+    return service.session(wanted.data_directory, wanted.log_file, wanted.superuser, wanted.timeout)
+
+
+def _restart_reasons(host: Host, wanted: Wanted, connection: login.Session, instance: Instance) -> List[str]:
+    settings = configured(wanted)
+    rows = connection.rows("SELECT name, setting, vartype, unit, source, pending_restart FROM pg_catalog.pg_settings"
+                        " WHERE context = 'postmaster'")
+    doubtful = [row["name"] for row in rows if settings and _is_doubtful(row, settings)]
+    meant = configuration.meant(host, _texts(wanted), doubtful) if doubtful else {}
+    running = {row["name"]: row["setting"] for row in rows}
+    tuned = {row["name"] for row in rows if row["source"] == "override"}
+    reasons = {name for name in meant
+               if meant[name] != running[name] and not (name in tuned and meant[name] in _TUNE_YOURSELF)}
+    if not settings:
+        reasons = {row["name"] for row in rows if row["pending_restart"]}
+    if _runs_other_programs(host, instance):
+        reasons.add("bindir")
+    return sorted(reasons)
+
+
+def _is_doubtful(row: Mapping[str, Any], settings: Mapping[str, str]) -> bool:
+    """Return whether a running value may differ from the configured one, or from the default where none is configured."""
+    if row["name"] in settings:
+        return not guc.same(settings[row["name"]], row["setting"], row["vartype"], row["unit"])
+    return bool(row["pending_restart"]) or row["source"] == "configuration file"
+
+
+def _runs_other_programs(host: Host, instance: Instance) -> bool:
+    pid = instance.process.pid if instance.process else 0
+    try:
+        return not os.path.samefile("/proc/%d/exe" % pid, host.programs.path("postgres"))
+    except OSError:
+        return False
+
+
+def _texts(wanted: Wanted) -> Dict[str, str]:
+    """Return the configuration files as they would be, by their names."""
+    files = _files(wanted, Instance(wanted.data_directory, "instance"))
+    return {os.path.basename(path): text for path, text in files.items()}

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server process of a data directory: started, awaited, stopped, and what it logged when it ended.
+
+Whether it accepts connections is in ``postmaster.pid``; ``pg_ctl --wait`` gives up on a server that is merely recovering.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import contextmanager
+from typing import Iterator
+
+from . import login
+from .errors import StateError, ToolError
+from .instance import Host, Process, read_process, wait_until
+
+
+def start(host: Host, data_directory: str, log_file: str, timeout: int) -> None:
+    """Start a server and wait until it accepts connections.
+
+    Raises:
+        StateError: it still recovers after ``timeout`` seconds; it goes on.
+        ToolError: it ended; what it logged is told.
+    """
+    logged = os.path.getsize(log_file) if os.path.exists(log_file) else 0
+    server = host.programs.spawn("postgres", "-D", data_directory, log_file=log_file)
+
+    def settled() -> bool:
+        return server.poll() is not None or accepts(data_directory)
+
+    if not wait_until(settled, timeout):
+        raise StateError("The server in %s was started and is still recovering after %d s; it goes on, look at %s and run "
+                         "this again." % (data_directory, timeout, log_file))
+    if server.poll() is not None:
+        raise ToolError("The server in %s ended when it was started: %s" % (data_directory, last_words(log_file, logged)))
+
+
+def stop(host: Host, data_directory: str, timeout: int) -> None:
+    """Stop a server that runs, without waiting for its clients, and wait until it has ended.
+
+    Raises:
+        ToolError: it has not within ``timeout`` seconds.
+    """
+    host.programs.run("pg_ctl", "stop", "--pgdata=%s" % data_directory, "--mode=fast", "--wait", "--timeout=%d" % timeout)
+
+
+@contextmanager
+def session(data_directory: str, log_file: str, superuser: str, timeout: int) -> Iterator[login.Session]:
+    """Connect to a running server as superuser over its socket, once it lets anyone in.
+
+    Raises:
+        StateError: it does not within ``timeout`` seconds, or it ended.
+    """
+    process = await_ready(data_directory, log_file, timeout)
+    opened = login.Session(login.local(process.socket_directory, process.port, superuser))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def accepts(data_directory: str) -> bool:
+    """Return whether a server runs on a data directory and lets clients in."""
+    process = read_process(data_directory)
+    return process is not None and process.status in ("ready", "standby")
+
+
+def await_ready(data_directory: str, log_file: str, timeout: int) -> Process:
+    """Wait until a server that runs accepts connections, and return it.
+
+    Raises:
+        StateError: it did not within ``timeout`` seconds, or it ended.
+    """
+    wait_until(lambda: read_process(data_directory) is None or accepts(data_directory), timeout)
+    process = read_process(data_directory)
+    if process is None or not accepts(data_directory):
+        raise StateError("The server in %s was found starting and does not accept connections: %s" % (
+            data_directory, last_words(log_file, 0)))
+    return process
+
+
+def last_words(log_file: str, offset: int) -> str:
+    """Return the last telling line that a server logged behind an offset in bytes."""
+    try:
+        with open(log_file, "rb") as file:
+            file.seek(offset)
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return "it left no log in %s." % log_file
+    telling = [line for line in lines if re.search(r"\b(FATAL|PANIC):", line)]
+    return (telling or lines or ["it logged nothing in %s." % log_file])[-1]
