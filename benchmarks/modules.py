@@ -37,7 +37,7 @@ OURS, PEER = "pgmahout.cluster", "community.postgresql"
 RUNS = ("no-op", "change")
 SIZES = (10, 1000)
 #: Workers of subscriptions log under the subscription's name, and are not what is counted.
-SUBSCRIPTION = "bench_{}"
+SUBSCRIPTIONS = ("bench_pg_subscription", "bench_postgresql_subscription")
 _STATEMENT = re.compile(r"^(?!bench_)[^|]*\|LOG:  statement: ", re.MULTILINE)
 _CONNECTION = re.compile(r"LOG:  connection authorized: (?!.*application_name=bench_)")
 
@@ -67,7 +67,7 @@ def sides(server: Server, count: int, password: str) -> dict[str, tuple[Side, Si
     conninfo = {"host": "127.0.0.1", "port": str(server.port), "dbname": "publisher", "user": "subscriber", "password": password}
 
     def side(collection: str, module: str, database: str, common: dict[str, Any], *states: dict[str, Any]) -> Side:
-        login = {**server.login, "login_db": database, "name": SUBSCRIPTION.format(collection.partition(".")[0])}
+        login = {**server.login, "login_db": database, "name": f"bench_{module}"}
         return Side(collection, module, ({**login, **common, **states[0]}, {**login, **common, **states[1]}))
 
     role = {"password": password}
@@ -103,23 +103,10 @@ def prepare(server: Server, count: int, password: str) -> None:
         server.sql(f"DO $$ BEGIN FOR i IN 1..{count} LOOP EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY)', i); END LOOP;"
                    " END $$", database)
     server.sql("CREATE PUBLICATION everything FOR ALL TABLES", "publisher")
-    for collection in (OURS, PEER):
-        name = SUBSCRIPTION.format(collection.partition(".")[0])
+    for name in SUBSCRIPTIONS:
         server.sql(f"SELECT pg_create_logical_replication_slot('{name}', 'pgoutput')", "publisher")
         server.sql(f"CREATE SUBSCRIPTION {name} CONNECTION 'host=127.0.0.1 port={server.port} dbname=publisher user=subscriber"
                    f" password={password}' PUBLICATION everything WITH (create_slot = false, copy_data = false)", "subscriber")
-
-
-def clear(server: Server) -> None:
-    """Take away what ``prepare`` and the modules made, so that another size can follow."""
-    for (name,) in server.sql("SELECT subname FROM pg_subscription"):
-        server.sql(f"DROP SUBSCRIPTION {name}", "subscriber")
-    for (name,) in server.sql("SELECT slot_name FROM pg_replication_slots"):
-        server.sql(f"SELECT pg_drop_replication_slot('{name}')")
-    for database in ("publisher", "subscriber"):
-        server.sql(f"DROP DATABASE {database} WITH (FORCE)")
-    for (name,) in server.sql("SELECT rolname FROM pg_roles WHERE rolname = 'subscriber' OR rolname LIKE 'bench%'"):
-        server.sql(f"DROP ROLE {name}")
 
 
 def program(side: Side, state: int, folder: Path) -> Job:
@@ -158,7 +145,7 @@ def measure_size(server: Server, count: int, rounds: int, samples: Samples) -> N
     password = secrets.token_hex(16)
     prepare(server, count, password)
     for what, pair in sides(server, count, password).items():
-        folder = server.home / f"{what}-{count}"
+        folder = server.home / what
         folder.mkdir(mode=0o700)
         jobs = {side.collection: [program(side, state, folder) for state in (0, 1)] for side in pair}
         for programs in jobs.values():
@@ -168,7 +155,6 @@ def measure_size(server: Server, count: int, rounds: int, samples: Samples) -> N
                 measured = measure(server, jobs[collection][state], run == "change")
                 samples.setdefault((count, what, run, collection), []).append(measured)
                 print(f"{measured.seconds:8.2f} s  {what}, {count} tables, {run}, {collection}", file=sys.stderr, flush=True)
-    clear(server)
 
 
 def turns(rounds: int) -> Iterator[tuple[str, int]]:
@@ -227,8 +213,8 @@ def main() -> None:
     samples: Samples = {}
     try:
         install_peer()
-        with scratch_server(18, log_statement="all", log_connections="on", log_line_prefix="%a|") as server:
-            for count in SIZES:
+        for count in SIZES:
+            with scratch_server(18, log_statement="all", log_connections="on", log_line_prefix="%a|") as server:
                 measure_size(server, count, runs, samples)
     except ContenderError as failure:
         sys.exit(str(failure))

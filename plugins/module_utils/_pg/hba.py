@@ -44,8 +44,10 @@ def line(entry: Mapping[str, Any]) -> str:
 
 
 def _names(entry: Mapping[str, Any], field: str) -> str:
-    keywords = _KEYWORDS[field]
-    return ",".join(part if part in keywords else quoted(part) for part in str(entry[field]).split(","))
+    keywords, parts = _KEYWORDS[field], str(entry[field]).split(",")
+    if len(parts) > 1 and any(part != part.strip() or not part for part in parts):
+        raise InputError("The %s %r of a pg_hba entry has a blank beside a comma, or nothing; write a,b." % (field, entry[field]))
+    return ",".join(part if part in keywords else quoted(part) for part in parts)
 
 
 def _plain(text: str, form: str, what: str) -> str:

@@ -88,3 +88,9 @@ def test_a_line_is_as_the_manual_writes_it(entry: dict[str, Any], line: str) -> 
 def test_what_would_be_another_line_or_let_anyone_in_is_refused(entry: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         hba.line({**ENTRY, **entry})
+
+
+@pytest.mark.parametrize("names", ["shop, dwh", "shop,", " ,shop"])
+def test_a_blank_or_nothing_beside_a_comma_is_refused(names: str) -> None:
+    with pytest.raises(InputError, match="beside a comma"):
+        hba.line({"type": "host", "database": names, "user": "all", "address": "samehost", "method": "reject"})
