@@ -187,8 +187,8 @@ def report(size: dict[str, Any], samples: Samples) -> str:
     return "\n\n".join([
         "Each SQL module beside its counterpart of community.postgresql, at one server: the module's whole process on its host,"
         f" medians of {runs} runs taken in turn. Measured on {size['date']}: {size['cores']} cores, {size['memory_gib']} GiB of"
-        f" memory, PostgreSQL {size['postgresql']}, ansible-core {size['ansible_core']}, {size['peer']}. Statements and"
-        " connections are those in the server's log, ours / theirs.",
+        f" memory, PostgreSQL {size['postgresql']}, ansible-core {size['ansible_core']}, community.postgresql"
+        f" of {size['peer']}. Statements and connections are those in the server's log, ours / theirs.",
         table(["what", "tables", OURS, PEER, "ratio", "statements", "connections"], rows)]) + "\n"
 
 
@@ -218,7 +218,7 @@ def main() -> None:
                 measure_size(server, count, runs, samples)
     except ContenderError as failure:
         sys.exit(str(failure))
-    print(keep({**machine(), "peer": PEER_PACKAGE}, samples))
+    print(keep({**machine(), "peer": PEER_PACKAGE.replace("==", " ")}, samples))
 
 
 if __name__ == "__main__":

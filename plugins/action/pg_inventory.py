@@ -30,9 +30,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Do it; see the documentation of the module of the same name."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         hostvars = task_vars["hostvars"]
-        hosts = [host for host in task_vars["ansible_play_hosts_all"] if hostvars.raw_get(host).get("pg_cluster_name")]
+        # The whole inventory, not just the hosts of this run: who may connect does not depend on who is worked on.
+        hosts = [host for host in task_vars["groups"]["all"] if hostvars.raw_get(host).get("pg_cluster_name")]
         if not hosts:
-            raise AnsibleActionFail("No host of this play has a pg_cluster_name; give one to the hosts of each cluster.")
+            raise AnsibleActionFail("No host of this inventory has a pg_cluster_name; give one to the hosts of each cluster.")
         specs, defaults = self._specs(), self._defaults()
         variables, complaints = {}, []
         for host in hosts:

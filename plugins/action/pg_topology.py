@@ -24,7 +24,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Do it; see the documentation of the module of the same name."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         known = task_vars["pg_inventory"]
-        results = {host: task_vars["hostvars"][host]["pg_found"] for host in known["members"]}
+        hosts = [host for host in known["members"] if host in task_vars["ansible_play_hosts_all"]]
+        results = {host: task_vars["hostvars"][host]["pg_found"] for host in hosts}
         decided = topology.decide(known, {host: topology.found_of(one) for host, one in results.items()})
         first = set({machine: host for host, machine in reversed(machines(results).items())}.values())
         for host, member in decided["members"].items():
@@ -32,13 +33,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         refusals = problems(results) + inventory.clashes(known["members"], machines(results)) + decided["refusals"]
         if refusals and self._task.args.get("refuse", True):
             raise AnsibleActionFail("\n".join(refusals))
-        result["ansible_facts"] = {"pg_topology": {**decided, "refusals": refusals}}
+        result["ansible_facts"] = {"pg_topology": {**decided, "refusals": refusals, "hosts": hosts}}
         return result
 
 
 def problems(results: Mapping[str, Any]) -> list[str]:
-    """Return what each member's own reading complained about."""
-    return ["On %s: %s" % (host, text) for host, one in results.items() for text in one.get("problems", ())]
+    """Return what each member's own reading complained about, or why it could not be read."""
+    found = []
+    for host, one in results.items():
+        failed = [one["msg"]] if one.get("failed") and not one.get("unreachable") else []
+        found += ["On %s: %s" % (host, text) for text in failed + list(one.get("problems", ()))]
+    return found
 
 
 def machines(results: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@ short_description: The passwords of a cluster are forgotten
 version_added: 1.0.0
 description:
   - Takes the passwords that were made for a cluster out of the secrets file on the controller, and the file away when it is
-empty. attributes:
+    empty.
+attributes:
   check_mode:
     support: full
     description: Only looks.

@@ -18,6 +18,9 @@ import yaml
 from tests.e2e.lab import ROOT, Run, new_lab
 
 BIN = Path(sys.executable).parent
+#: The environment of a user who has no checkout.
+CLEAN = {**{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}, "LC_ALL": "C.UTF-8",
+         "ANSIBLE_NOCOLOR": "1"}
 USERS_NEED = {"CHANGELOG.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs", "inventories", "meta",
               "playbooks", "plugins", "roles"}
 
@@ -27,7 +30,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The collection, built."""
     directory = tmp_path_factory.mktemp("artifact")
     subprocess.run([BIN / "ansible-galaxy", "collection", "build", ROOT, "--output-path", directory], check=True,
-                   capture_output=True, cwd=directory)
+                   capture_output=True, cwd=directory, env=CLEAN)
     return next(directory.glob("pgmahout-cluster-*.tar.gz"))
 
 
@@ -40,12 +43,11 @@ def test_it_holds_what_a_user_needs_and_nothing_else(artifact: Path) -> None:
 
 def test_it_runs_where_nothing_else_is(artifact: Path, tmp_path: Path) -> None:
     subprocess.run([BIN / "ansible-galaxy", "collection", "install", "--offline", artifact, "-p", tmp_path], check=True,
-                   capture_output=True, cwd=tmp_path)
+                   capture_output=True, cwd=tmp_path, env=CLEAN)
     inventory: dict[str, Any] = yaml.safe_load((ROOT / "inventories" / "local.yml").read_text())
     for unwanted in ("node3",):
         del inventory["all"]["children"]["orders"]["hosts"][unwanted]
-    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
-                   "ANSIBLE_COLLECTIONS_PATH": str(tmp_path), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+    environment = {**CLEAN, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
     with new_lab(inventory) as lab:
         for expected in (True, False):
             done = subprocess.run(lab.command("deploy"), cwd=tmp_path, env=environment, text=True, stdin=subprocess.DEVNULL,

@@ -228,6 +228,23 @@ def test_a_whole_cluster_that_was_stopped_comes_back_as_it_was(lab: Lab) -> None
     assert set(lab.deploy().ok().changed.values()) == {0}
 
 
+def test_a_run_on_one_cluster_leaves_what_the_others_need(lab: Lab) -> None:
+    assert set(lab.deploy("--limit", "orders").ok().changed.values()) == {0}
+    assert set(lab.deploy("--limit", "reporting").ok().changed.values()) == {0}
+    lab.deploy("--limit", "node1").refused("only partly in this run, without node2, node3")
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="there is no ssh to fail to connect with")
+def test_a_host_that_cannot_be_reached_is_told_and_left_alone(lab: Lab) -> None:
+    with lab.changed_inventory():
+        lab.host("node3").update(ansible_connection="ssh", ansible_host="127.0.0.1", ansible_port=1)
+        run = lab.deploy().ok()
+        assert "node3 cannot be reached and is left alone" in run.output
+        assert set(run.changed.values()) == {0}
+        assert lab.play("status").returncode != 0
+    assert lab.value("node3", "SELECT status FROM pg_stat_wal_receiver") == "streaming"
+
+
 def test_no_password_can_be_read_anywhere(lab: Lab) -> None:
     passwords = re.findall(r'": "([^"]+)"', (lab.home / "secrets" / "secrets.json").read_text())
     assert len(passwords) == 3

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import info_query
 from tests.integration.conftest import VERSIONS
 from tests.support import instances
 from tests.support.instances import instance
@@ -91,7 +92,9 @@ def test_a_subscription_and_a_publication_are_told_with_their_tables(chain: Chai
     assert 0 <= one["silent_seconds"] < 60
     applied = one["applied_lsn"]
     assert chain.primary.sql(f"SELECT '{applied}'::pg_lsn <= '{found['lsn']}' AND '{applied}'::pg_lsn > '0/0'") == [(True,)]
-    sender = {sender["application_name"]: sender for sender in found["standbys"]}[pair.sub]
+    senders = {sender["application_name"]: sender for sender in found["standbys"]}
+    assert (senders["standby"]["slot_name"], senders["standby"]["slot_type"]) == (None, None)
+    sender = senders[pair.sub]
     assert (sender["slot_name"], sender["slot_type"], sender["state"]) == (one["slot_name"], "logical", "streaming")
     assert found["not_visible"] == []
     elsewhere = read(chain.primary)
@@ -240,3 +243,15 @@ def test_a_lost_slot_is_told_with_the_reason_where_the_server_knows_it(major: in
         assert (lost["wal_status"], lost["active"], lost["retained_bytes"]) == ("lost", False, None)
         assert lost["invalidation_reason"] == ("wal_removed" if major >= 17 else None)
         assert (lost["inactive_since"] is not None) == (major >= 17)
+
+
+@pytest.mark.parametrize("rights", [True, False], ids=["all rights", "no rights"])
+@pytest.mark.parametrize("version", range(13, 19))
+def test_what_an_older_server_would_be_asked_is_sound(version: int, rights: bool, newest: Server) -> None:
+    """A newer server has all that an older one has, and so stands in for those that are not at hand."""
+    num = version * 10000
+    facts = dict(newest.sql(info_query.server(num))[0][0])
+    facts.update(newest.sql(info_query.streams(num))[0][0])
+    facts.update(newest.sql(info_query.logical(num, dict.fromkeys(facts["rights"], rights)))[0][0])
+    assert {"role", "standbys", "slots", "publications", "subscriptions"} < set(facts)
+    assert facts["rights"] == dict.fromkeys(("stats", "settings", "subscriptions", "origins"), True)

@@ -19,7 +19,7 @@ def lines(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Ma
     """
     rows = [("CLUSTER", "HOST", "ROLE", "ADDRESS", "TL", "LAG", "CONNECT")]
     for name, cluster in inventory["clusters"].items():
-        rows += [(name, host) + _cells(host, inventory, topology, results) for host in cluster["members"]]
+        rows += [(name, host) + _cells(host, inventory, topology, results) for host in cluster["members"] if host in results]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     shown = ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[6]]).rstrip() for row in rows]
     return shown + [member["note"] for member in topology["members"].values() if member["note"]]

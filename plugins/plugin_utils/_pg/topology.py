@@ -72,7 +72,7 @@ def decide(inventory: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str
 
     Args:
         inventory: as ``inventory.build`` returns it.
-        found: what was found of each member.
+        found: what was found of each member that is in this run; a cluster of which none is, is passed over.
 
     Returns:
         ``members``: by name, each with role (primary, standby, left), action (create, clone, follow, run, leave), running,
@@ -81,8 +81,11 @@ def decide(inventory: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str
     """
     decided: dict[str, Any] = {"members": {}, "clusters": {}, "refusals": []}
     for name, cluster in inventory["clusters"].items():
-        here = {host: found[host] for host in cluster["members"]}
+        here = {host: found[host] for host in cluster["members"] if host in found}
+        if not here:
+            continue
         try:
+            _refuse_part(name, cluster["members"], here)
             primary = _primary(name, here, inventory["members"])
         except Refusal as refusal:
             decided["refusals"].append(str(refusal))
@@ -92,6 +95,13 @@ def decide(inventory: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str
         decided["members"].update(_members(primary, here, inventory["members"]))
     decided["depth"] = max((member["depth"] for member in decided["members"].values()), default=0)
     return decided
+
+
+def _refuse_part(name: str, members: Sequence[str], here: Mapping[str, Found]) -> None:
+    """Refuse a run that sees just a part of a cluster: who is primary cannot be known from it."""
+    unseen = [host for host in members if host not in here]
+    if unseen:
+        raise Refusal("The cluster %s is only partly in this run, without %s; run it on all its members." % (name, ", ".join(unseen)))
 
 
 def _primary(name: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> str:

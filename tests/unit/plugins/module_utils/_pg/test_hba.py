@@ -15,7 +15,8 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import hba
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
 
 ENTRY: dict[str, Any] = {"type": "host", "database": "shop", "user": "me", "address": "10.0.0.0/8", "method": "scram-sha-256"}
-NAME = st.text(st.characters(exclude_characters="\0\r\n,", exclude_categories=["Cs"]), min_size=1)
+NAME = st.text(st.characters(exclude_characters="\0\r\n,", exclude_categories=["Cs"]), min_size=1).filter(
+    lambda name: name == name.strip())
 
 
 def fields(line: str) -> list[list[tuple[str, bool]]]:

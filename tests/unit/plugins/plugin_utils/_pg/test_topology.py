@@ -211,3 +211,16 @@ def test_a_finding_is_what_the_live_server_says_before_what_the_files_say() -> N
 @pytest.mark.parametrize("result", [{"unreachable": True, "instance": INSTANCE}, {"failed": True}, {}])
 def test_a_host_that_told_nothing_is_unreachable(result: dict[str, Any]) -> None:
     assert topology.found_of(result) == DOWN
+
+
+def test_a_part_of_a_cluster_is_refused_and_a_cluster_outside_of_the_run_passed_over() -> None:
+    decided = topology.decide(inventory(HOSTS), {"node1": of("primary")})
+    assert decided["members"] == {}
+    assert decided["refusals"] == ["The cluster orders is only partly in this run, without node2, node3, node4; run it on all its "
+                                   "members."]
+    assert topology.decide(inventory(HOSTS), {})["refusals"] == []
+
+
+def test_a_reading_that_failed_counts_as_unreachable() -> None:
+    assert topology.found_of({"failed": True, "msg": "no psycopg2"}) == DOWN
+    assert topology.found_of({"unreachable": True, "msg": "no route"}) == DOWN
