@@ -19,7 +19,7 @@ export LC_ALL := C.UTF-8
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: cluster
 cluster: $(VENV)/runtime ## A primary, two standbys and a subscriber on this machine, as inventories/local.yml describes them
@@ -34,7 +34,7 @@ destroy: $(VENV)/runtime ## Remove clusters with their data: make destroy CLUSTE
 	@$(RUN)/ansible-playbook pgmahout.cluster.destroy -i $(INVENTORY) $(if $(CLUSTER),-e pg_destroy=$(CLUSTER)) $(ARGS)
 
 .PHONY: test
-test: lint unit integration e2e ## Everything that needs no container
+test: lint unit integration molecule e2e ## Everything that needs no container
 
 .PHONY: unit
 unit: $(VENV)/development ## The pure functions, without a server
@@ -43,6 +43,10 @@ unit: $(VENV)/development ## The pure functions, without a server
 .PHONY: integration
 integration: $(VENV)/development ## Every module against real servers of each version at hand
 	@$(RUN)/pytest tests/integration -q -n 2 --dist loadfile
+
+.PHONY: molecule
+molecule: $(VENV)/development ## The molecule scenario on instances of this machine
+	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule test
 
 .PHONY: e2e
 e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, failovers, secrets
@@ -59,6 +63,10 @@ lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity
 .PHONY: bench
 bench: $(VENV)/development ## Measure the main job beside bare commands and community.postgresql
 	@$(RUN)/python benchmarks/main_job.py $(ARGS)
+
+.PHONY: bench-modules
+bench-modules: $(VENV)/development ## Measure each SQL module beside community.postgresql's
+	@$(RUN)/python benchmarks/modules.py $(ARGS)
 
 .PHONY: build
 build: $(VENV)/runtime ## The collection as an artifact, in build/

@@ -17,6 +17,7 @@ description:
   - A destination that holds the same system already is no change. One that holds anything else is refused.
 extends_documentation_fragment:
   - pgmahout.cluster.programs
+  - pgmahout.cluster.passfile
   - pgmahout.cluster.conninfo
   - pgmahout.cluster.attributes
 options:
@@ -31,37 +32,6 @@ options:
         standby streams.
     type: str
     default: ""
-  passfile:
-    description:
-      - Path of a passfile for the connections that the server makes, to its upstream and to publishers.
-    type: path
-    default: ""
-  passfile_entries:
-    description:
-      - The lines of O(passfile), in order. A host, port, database or user of V(*) matches all.
-    type: list
-    elements: dict
-    suboptions:
-      host:
-        description: Name or address, as the connection gives it.
-        type: str
-        required: true
-      port:
-        description: TCP port.
-        type: str
-        default: "*"
-      database:
-        description: Database.
-        type: str
-        default: "*"
-      user:
-        description: Role.
-        type: str
-        required: true
-      password:
-        description: Password in clear.
-        type: str
-        required: true
   checkpoint:
     description:
       - Whether the server makes its checkpoint at once (V(fast)) or spreads it, which takes minutes and spares its disks.

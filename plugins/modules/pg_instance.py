@@ -18,6 +18,7 @@ description:
   - A directory that holds anything else is refused, never emptied.
 extends_documentation_fragment:
   - pgmahout.cluster.programs
+  - pgmahout.cluster.passfile
   - pgmahout.cluster.attributes
 options:
   data_directory:
@@ -106,37 +107,6 @@ options:
       - Where the three files are. By default the data directory.
     type: path
     default: ""
-  passfile:
-    description:
-      - Path of a passfile for the connections that the server makes, to its upstream and to publishers.
-    type: path
-    default: ""
-  passfile_entries:
-    description:
-      - The lines of O(passfile), in order. A host, port, database or user of V(*) matches all.
-    type: list
-    elements: dict
-    suboptions:
-      host:
-        description: Name or address, as the connection gives it.
-        type: str
-        required: true
-      port:
-        description: TCP port.
-        type: str
-        default: "*"
-      database:
-        description: Database.
-        type: str
-        default: "*"
-      user:
-        description: Role.
-        type: str
-        required: true
-      password:
-        description: Password in clear.
-        type: str
-        required: true
   log_file:
     description:
       - File that the server's messages go to. By default the data directory's path with C(.log) behind it.

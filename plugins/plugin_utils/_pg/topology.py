@@ -101,7 +101,8 @@ def _refuse_part(name: str, members: Sequence[str], here: Mapping[str, Found]) -
     """Refuse a run that sees just a part of a cluster: who is primary cannot be known from it."""
     unseen = [host for host in members if host not in here]
     if unseen:
-        raise Refusal("The cluster %s is only partly in this run, without %s; run it on all its members." % (name, ", ".join(unseen)))
+        raise Refusal("The cluster %s is only partly in this run, without %s; run it on all its members."
+                      % (name, ", ".join(unseen)))
 
 
 def _primary(name: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> str:

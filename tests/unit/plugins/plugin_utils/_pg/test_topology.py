@@ -216,8 +216,8 @@ def test_a_host_that_told_nothing_is_unreachable(result: dict[str, Any]) -> None
 def test_a_part_of_a_cluster_is_refused_and_a_cluster_outside_of_the_run_passed_over() -> None:
     decided = topology.decide(inventory(HOSTS), {"node1": of("primary")})
     assert decided["members"] == {}
-    assert decided["refusals"] == ["The cluster orders is only partly in this run, without node2, node3, node4; run it on all its "
-                                   "members."]
+    assert decided["refusals"] == [
+        "The cluster orders is only partly in this run, without node2, node3, node4; run it on all its members."]
     assert topology.decide(inventory(HOSTS), {})["refusals"] == []
 
 
