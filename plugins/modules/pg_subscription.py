@@ -83,6 +83,7 @@ options:
   disable_on_error:
     description:
       - Whether an error while changes are applied disables the subscription (PostgreSQL 15).
+      - It is off while tables leave the subscription, since a worker that still expects one of them fails and starts again.
     type: bool
   password_required:
     description:

@@ -145,7 +145,7 @@ class Lab:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(text)
-                return list(cursor.fetchall()) if cursor.description else []
+                return list(cursor.fetchall()) if cursor.description is not None else []
         finally:
             connection.close()
 

@@ -115,7 +115,7 @@ class Server:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(text)
-                return list(cursor.fetchall()) if cursor.description else []
+                return list(cursor.fetchall()) if cursor.description is not None else []
         finally:
             connection.close()
 

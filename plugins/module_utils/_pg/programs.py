@@ -43,7 +43,7 @@ class Installation(NamedTuple):
     Attributes:
         bindir: where they are to be used from.
         wheel: the directory of the wheel to copy them from first; ``""`` when they are in place.
-        programs_directory: the directory that holds copies, one for each version; ``""`` when there is none.
+        programs_directory: the directory for copies, one for each version, in the home of the instances; ``""`` for none.
     """
 
     bindir: str
@@ -70,8 +70,9 @@ class Installation(NamedTuple):
         draft = "%s.pgmahout-%d" % (self.root, os.getpid())
         os.makedirs(os.path.dirname(self.root), mode, exist_ok=True)
         shutil.copytree(os.path.join(self.wheel, PACKAGE, "pginstall"), os.path.join(draft, PACKAGE, "pginstall"),
-                        symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-        shutil.copytree(os.path.join(self.wheel, PACKAGE + ".libs"), os.path.join(draft, PACKAGE + ".libs"), symlinks=True)
+                        symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"), copy_function=_place)
+        shutil.copytree(os.path.join(self.wheel, PACKAGE + ".libs"), os.path.join(draft, PACKAGE + ".libs"), symlinks=True,
+                        copy_function=_place)
         for directory, _names, _files in os.walk(draft):
             os.chmod(directory, mode)
         try:
@@ -82,6 +83,23 @@ class Installation(NamedTuple):
                 raise
 
 
+def _place(source: str, target: str) -> None:
+    """Put a program file where any account can use it: the same file by another name where that is safe, else a copy.
+
+    It is safe where the file is ours and readable by all: an upgrade or removal of the wheel takes away its own name only.
+    """
+    status = os.stat(source)
+    mode = stat.S_IMODE(status.st_mode) | (0o555 if status.st_mode & stat.S_IXUSR else 0o444)
+    if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == mode:
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass
+    shutil.copyfile(source, target)
+    os.chmod(target, mode)
+
+
 def locate(params: Mapping[str, Any]) -> Installation:
     """Return the programs that the options name, else those of the wheel, else those on the PATH.
 
@@ -89,7 +107,7 @@ def locate(params: Mapping[str, Any]) -> Installation:
         StateError: there are none.
     """
     if params["bindir"]:
-        return Installation(params["bindir"])
+        return Installation(params["bindir"], "", params["programs_directory"])
     wheel = _wheel()
     if wheel:
         return _of_wheel(wheel, params["programs_directory"])

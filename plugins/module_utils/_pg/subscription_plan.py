@@ -52,12 +52,16 @@ class Step(NamedTuple):
         publications: those that the publisher must have, or no step at all is done.
         stops: whether the subscription's workers end by it.
         needs_stop: whether the server refuses it while one of them runs.
+        is_awaited: whether the next step waits until the apply worker acts by it.
+        gives_back: whether it is done even where a step fails, since it undoes an earlier one.
     """
 
     statement: Statement
     publications: Tuple[str, ...] = ()
     stops: bool = False
     needs_stop: bool = False
+    is_awaited: bool = False
+    gives_back: bool = False
 
     @property
     def shown(self) -> str:
@@ -165,9 +169,9 @@ class _Way:
             self.steps.append(_enable(self.name) if wanted else _disable(self.name))
             self.enabled = wanted
 
-    def alter(self, text: str, publications: Tuple[str, ...] = ()) -> None:
-        """Add a statement without secrets."""
-        self.steps.append(Step(statement(text), publications))
+    def alter(self, text: str, publications: Tuple[str, ...] = (), **marks: bool) -> None:
+        """Add a statement without secrets; the marks are attributes of ``Step``."""
+        self.steps.append(Step(statement(text), publications, **marks))
 
 
 def _alteration(current: Current, found: Subscription, wanted: Wanted, slot: Optional[str]) -> List[Any]:
@@ -184,8 +188,9 @@ def _alteration(current: Current, found: Subscription, wanted: Wanted, slot: Opt
         text, shown = _connection(wanted.conninfo)
         head = "ALTER SUBSCRIPTION %s CONNECTION " % name
         way.steps.append(Step(Statement(head + text, head + shown)))
+    is_guarded = _is_guarded(current, found, wanted, ends)
     plain = {key: value for key, value in wanted.settings.items()
-             if key not in SPECIAL and value != found.settings[key]}
+             if key not in SPECIAL and value != found.settings[key] and not (is_guarded and key == "disable_on_error")}
     if plain:
         way.alter(_set(name, plain))
     if slot is not None and slot == found.slot_name and wanted.enabled and not found.enabled:
@@ -240,31 +245,53 @@ def _change_slot(way: _Way, found: Subscription, wanted: Wanted, slot: Optional[
     way.alter(_set(way.name, {"slot_name": slot}))
 
 
+def _two_phase_runs(found: Subscription, ends: Mapping[str, bool]) -> bool:
+    return found.two_phase_runs and "two_phase" not in ends
+
+
+def _is_new(found: Subscription, wanted: Wanted) -> bool:
+    return wanted.publications is not None and frozenset(wanted.publications) != found.publications
+
+
+def _is_refreshed(current: Current, found: Subscription, wanted: Wanted, ends: Mapping[str, bool]) -> bool:
+    """Return whether the tables are asked for anew; a disabled subscription is refreshed once it is enabled."""
+    is_stale = current.published is not None and current.published != frozenset(found.tables)
+    return wanted.enabled and (_is_new(found, wanted) or is_stale
+                               or not (found.enabled or _two_phase_runs(found, ends)))
+
+
+def _is_guarded(current: Current, found: Subscription, wanted: Wanted, ends: Mapping[str, bool]) -> bool:
+    """Return whether disable_on_error, which is wanted, has to be off while tables leave the subscription.
+
+    A worker that is about to note a table as ready fails where the table has just left ("subscription table ... does not
+    exist"). It starts again and knows better, unless that error disables the subscription.
+    """
+    is_on = wanted.settings.get("disable_on_error", found.settings.get("disable_on_error", False))
+    may_leave = frozenset(found.tables) - (current.published or frozenset())
+    return bool(is_on and may_leave) and _is_refreshed(current, found, wanted, ends)
+
+
 def _change_publications(way: _Way, current: Current, found: Subscription, wanted: Wanted,
                          ends: Mapping[str, bool]) -> None:
-    """Add the change of the publications, or the refresh; a disabled subscription is refreshed once it is enabled."""
-    publications = frozenset(wanted.publications or found.publications)
-    is_new = publications != found.publications
-    is_stale = current.published is not None and current.published != frozenset(found.tables)
-    two_phase = found.two_phase_runs and "two_phase" not in ends
-    if not (is_new or (wanted.enabled and (is_stale or not (found.enabled or two_phase)))):
+    """Add the change of the publications, or the refresh, and have disable_on_error off meanwhile where that matters."""
+    is_new, is_refreshed = _is_new(found, wanted), _is_refreshed(current, found, wanted, ends)
+    if not (is_new or is_refreshed):
         return
-    if two_phase and wanted.enabled and wanted.copy_data:
+    if is_refreshed and wanted.copy_data and _two_phase_runs(found, ends):
         raise StateError("The subscription %r is in two_phase, in which PostgreSQL cannot copy the tables of a refresh; "
                          "give copy_data: false and copy them yourself, or two_phase: false (PostgreSQL 18)."
                          % wanted.name)
-    options = {"copy_data": wanted.copy_data}
-    if wanted.enabled:
-        way.enable(True)
-    if not is_new:
-        way.alter("ALTER SUBSCRIPTION %s REFRESH PUBLICATION WITH (%s)" % (way.name, _assignments(options)),
-                  tuple(sorted(publications)))
-        return
-    if not wanted.enabled:
-        way.enable(False)
-        options = {"refresh": False}
-    way.alter("ALTER SUBSCRIPTION %s SET PUBLICATION %s WITH (%s)" % (
-        way.name, idents(sorted(publications)), _assignments(options)), tuple(sorted(publications)))
+    is_guarded = _is_guarded(current, found, wanted, ends)
+    is_on = is_guarded and found.settings["disable_on_error"]
+    if is_on:
+        way.alter(_set(way.name, {"disable_on_error": False}), is_awaited=True)
+    publications = tuple(sorted(wanted.publications or found.publications))
+    way.enable(wanted.enabled)
+    options = _assignments({"copy_data": wanted.copy_data} if is_refreshed else {"refresh": False})
+    change = "SET PUBLICATION " + idents(publications) if is_new else "REFRESH PUBLICATION"
+    way.alter("ALTER SUBSCRIPTION %s %s WITH (%s)" % (way.name, change, options), publications, is_awaited=is_guarded)
+    if is_guarded:
+        way.alter(_set(way.name, {"disable_on_error": True}), gives_back=is_on)
 
 
 def _connection(keywords: Mapping[str, str]) -> Tuple[str, str]:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence
 
 from . import publisher
 from .errors import PgError, ServerError, StateError
-from .sql import Statement, ident, statement
+from .sql import Statement, ident, qualified, statement
 from .subscription_plan import SlotStep, Step, plan
 from .subscription_state import ABSENT, Wanted, desired, oid_of, read, unready_tables
 
@@ -42,12 +43,19 @@ def apply(session: Session, wanted: Wanted, steps: Sequence[Any]) -> Dict[str, A
     keywords = wanted.conninfo or _stored_conninfo(session, wanted)
     with publisher.connect(keywords, wanted.timeout) as far:
         _check(session, far, wanted, steps)
-        for step in steps:
-            if isinstance(step, SlotStep):
-                _do_slot(far, wanted, step)
-            else:
-                _do(session, wanted, step)
-    return {}
+        try:
+            for step in steps:
+                if isinstance(step, SlotStep):
+                    _do_slot(far, wanted, step)
+                else:
+                    _do(session, wanted, step)
+        except PgError:
+            with suppress(PgError):
+                for step in steps:
+                    if isinstance(step, Step) and step.gives_back:
+                        session.execute(step.statement)
+            raise
+    return _revive(session, wanted, steps)
 
 
 def _stored_conninfo(session: Session, wanted: Wanted) -> Mapping[str, str]:
@@ -65,6 +73,33 @@ def _do(session: Session, wanted: Wanted, step: Step) -> None:
         workers = ("SELECT FROM pg_catalog.pg_stat_subscription WHERE pid IS NOT NULL AND subid = %s"
                    % oid_of(session, wanted.name))
         publisher.await_true(lambda: not session.rows(workers), _GRACE_SECONDS)
+    if step.is_awaited:
+        _await_worker(session, wanted)
+
+
+def _await_worker(session: Session, wanted: Wanted) -> None:
+    """Wait until the apply worker of this moment is gone or was seen idle between two transactions.
+
+    Whatever it does next begins with reading the subscription and its tables, so that it knows what was changed. A change
+    of the publications makes it end there and start again; a refresh or a setting does not.
+    """
+    busy = ("SELECT w.pid FROM pg_catalog.pg_stat_subscription w LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid"
+            " WHERE w.subid = %s AND w.pid IS NOT NULL AND w.relid IS NULL%s"
+            " AND (a.wait_event = 'LogicalApplyMain' AND a.xact_start IS NULL) IS NOT TRUE"
+            % (oid_of(session, wanted.name), " AND w.leader_pid IS NULL" if session.version_num >= 160000 else ""))
+    first = {row["pid"] for row in session.rows(busy)}
+    publisher.await_true(lambda: not first.intersection(row["pid"] for row in session.rows(busy)), _GRACE_SECONDS)
+
+
+def _revive(session: Session, wanted: Wanted, steps: Sequence[Any]) -> Dict[str, Any]:
+    """Enable the subscription again where an error of a worker that lost a table has disabled it nevertheless."""
+    is_at_risk = any(isinstance(step, Step) and step.is_awaited for step in steps)
+    if not is_at_risk or unready_tables(session, wanted.name)[0]:
+        return {}
+    again = statement("ALTER SUBSCRIPTION %s ENABLE" % ident(wanted.name))
+    session.execute(again)
+    return {"warnings": ["An error disabled the subscription %r while its tables changed, so that it was enabled again by "
+                         "%s; the error is in the subscriber's log." % (wanted.name, again.shown)]}
 
 
 def _insist(session: Session, step: Statement) -> None:
@@ -229,4 +264,4 @@ def settle(session: Session, wanted: Wanted) -> None:
 def _first(unready: Sequence[Any]) -> str:
     schema, table, state = min(unready)
     others = " (and %d more are not ready)" % (len(unready) - 1) if len(unready) > 1 else ""
-    return "the table %s.%s is in state %s, %s%s" % (schema, table, state, _STATES.get(state, "unknown"), others)
+    return "the table %s is in state %s, %s%s" % (qualified(schema, table), state, _STATES.get(state, "unknown"), others)

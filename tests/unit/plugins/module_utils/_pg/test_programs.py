@@ -34,7 +34,19 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_named_wins(wheel: Path) -> None:
     assert programs.locate({**PARAMS, "bindir": "/opt/pg/bin",
-                            "programs_directory": "/p"}) == programs.Installation("/opt/pg/bin")
+                            "programs_directory": "/p"}) == programs.Installation("/opt/pg/bin", "", "/p")
+
+
+def test_a_program_is_the_same_file_where_that_is_safe_and_else_a_copy_that_all_may_read(tmp_path: Path) -> None:
+    modes = {"open": (0o755, 0o755), "closed": (0o700, 0o755), "text": (0o600, 0o644), "shared": (0o644, 0o644)}
+    for name, (mode, placed) in modes.items():
+        source, target = tmp_path / name, tmp_path / (name + ".placed")
+        source.write_text(name)
+        source.chmod(mode)
+        programs._place(str(source), str(target))
+        assert target.read_text() == name
+        assert stat.S_IMODE(target.stat().st_mode) == placed
+        assert target.samefile(source) is (mode == placed)
 
 
 def test_the_wheel_is_copied_once_per_version(wheel: Path, tmp_path: Path) -> None:

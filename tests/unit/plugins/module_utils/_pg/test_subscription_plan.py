@@ -163,6 +163,47 @@ def test_refresh_only_where_the_tables_differ() -> None:
     assert plan.after["tables"] == ["public.t", "public.u"]
 
 
+OFF, ON = (f'ALTER SUBSCRIPTION "s" SET (disable_on_error = {value})' for value in ("false", "true"))
+CHANGE = 'ALTER SUBSCRIPTION "s" SET PUBLICATION "q" WITH (copy_data = true)'
+REFRESH = 'ALTER SUBSCRIPTION "s" REFRESH PUBLICATION WITH (copy_data = true)'
+
+
+@pytest.mark.parametrize(("before", "asked", "steps"), [
+    (False, None, [CHANGE]), (False, False, [CHANGE]), (False, True, [CHANGE, ON]),
+    (True, None, [OFF, CHANGE, ON]), (True, True, [OFF, CHANGE, ON]), (True, False, [OFF, CHANGE])])
+def test_tables_leave_while_no_error_disables(before: bool, asked: bool | None, steps: list[str]) -> None:
+    wanted = want(publications=("q",), settings={} if asked is None else {"disable_on_error": asked})
+    plan = subscription_plan.plan(have(settings={"disable_on_error": before}), wanted)
+    assert [step.shown for step in plan.steps] == steps
+    is_on_after = before if asked is None else asked
+    assert [step.shown for step in plan.steps if step.is_awaited] == ([step for step in steps if step != ON]
+                                                                      if is_on_after else [])
+    assert [step.shown for step in plan.steps if step.gives_back] == ([ON] if before and is_on_after else [])
+
+
+def test_other_settings_do_not_wait_for_the_tables() -> None:
+    assert shown(have(), want(publications=("q",), settings={"binary": True, "disable_on_error": True})) == [
+        'ALTER SUBSCRIPTION "s" SET (binary = true)', CHANGE, ON]
+
+
+def test_errors_disable_all_the_time_where_no_table_can_leave() -> None:
+    on = {"disable_on_error": True}
+    more = frozenset({("public", "t"), ("public", "u")})
+    assert shown(have(settings=on), want()) == []
+    assert shown(have(), want(settings=on)) == [ON]
+    assert shown(have(settings=on, published=more), want(refresh=True)) == [REFRESH]
+    assert shown(have(settings=on, tables={}), want(publications=("q",))) == [CHANGE]
+    assert shown(have(settings=on), want(publications=("q",), enabled=False))[-1].endswith("(refresh = false)")
+    assert shown(have(14), want(publications=("q",))) == [CHANGE]
+
+
+def test_a_refresh_that_may_remove_a_table_is_guarded_too() -> None:
+    on = {"disable_on_error": True}
+    other = frozenset({("public", "u")})
+    assert shown(have(settings=on, published=other), want(refresh=True)) == [OFF, REFRESH, ON]
+    assert shown(have(settings=on, enabled=False), want())[1:] == [OFF, 'ALTER SUBSCRIPTION "s" ENABLE', REFRESH, ON]
+
+
 @pytest.mark.parametrize("changes", [{"conninfo": {"host": "h"}}, {"conninfo": {"host": "h", "password": ""}}])
 def test_an_owner_without_superuser_needs_a_password_from_16(changes: dict[str, Any]) -> None:
     with pytest.raises(StateError, match="has no password"):
