@@ -43,11 +43,15 @@ def build(variables: Mapping[str, Variables]) -> dict[str, Any]:
     for host, member in members.items():
         cluster = clusters.setdefault(member["cluster"], {"members": [], "subscribers": []})
         cluster["members"].append(host)
-    for host in members:
-        for subscription in variables[host]["pg_subscriber_subscriptions"]:
-            _add_subscriber(clusters, members, host, subscription)
     for cluster in clusters.values():
         cluster["conninfo"] = writable(cluster["members"], members)
+    for host, member in members.items():
+        for subscription in variables[host]["pg_subscriber_subscriptions"]:
+            publisher = clusters.get(subscription.get("cluster") or "")
+            if publisher is not None:
+                database = publisher_database(subscription, publisher["members"], members)
+                member["publishers"][subscription["name"]] = {**publisher["conninfo"], "dbname": database}
+                _add_subscriber(publisher, member["address"], subscription, database)
     for member in members.values():
         member["conninfo"] = {"host": member["address"], "port": str(member["port"]), "dbname": "postgres"}
         member["hba"] = hba_entries(member["cluster"], members, clusters)
@@ -76,7 +80,8 @@ def _member(host: str, given: Variables) -> dict[str, Any]:
         "replication_user": given["pg_cluster_replication_user"],
         "floors": {name: settings.get(name, default) for name, default in FLOOR_DEFAULTS.items()},
         "databases": [database["name"] for database in given["pg_primary_databases"]],
-        "publications": [publication["name"] for publication in given["pg_publisher_publications"]],
+        "publications": {publication["name"]: publication["database"] for publication in given["pg_publisher_publications"]},
+        "publishers": {},
     }
 
 
@@ -92,23 +97,24 @@ def slot_name(host: str) -> str:
     return "%s_%s" % (plain[:54], hashlib.sha256(host.encode()).hexdigest()[:8])
 
 
-def _add_subscriber(clusters: Mapping[str, Any], members: Mapping[str, Any], host: str, subscription: Variables) -> None:
+def publisher_database(subscription: Variables, hosts: Iterable[str], members: Mapping[str, Any]) -> str:
+    """Return the database that a subscription connects to: the one named, else the one that the publications are declared in."""
+    if subscription.get("publisher_database"):
+        return str(subscription["publisher_database"])
+    declared = [members[host]["publications"].get(name) for host in hosts for name in subscription["publications"]]
+    return next((database for database in declared if database), str(subscription["database"]))
+
+
+def _add_subscriber(publisher: dict[str, Any], address: str, subscription: Variables, database: str) -> None:
     """Tell the publishing cluster of a subscription: who comes, from where, to which database and publications."""
-    publisher = clusters.get(subscription.get("cluster") or "")
-    if publisher is None:
-        return
-    entry = {
-        "user": subscription["user"],
-        "database": subscription["publisher_database"] or subscription["database"],
-        "publications": list(subscription["publications"]),
-        "addresses": [members[host]["address"]],
-    }
+    entry = {"user": subscription["user"], "database": database, "publications": list(subscription["publications"]),
+             "addresses": [address]}
     same = [known for known in publisher["subscribers"]
             if all(known[key] == entry[key] for key in ("user", "database", "publications"))]
     if not same:
         publisher["subscribers"].append(entry)
-    elif members[host]["address"] not in same[0]["addresses"]:
-        same[0]["addresses"].append(members[host]["address"])
+    elif address not in same[0]["addresses"]:
+        same[0]["addresses"].append(address)
 
 
 def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -198,7 +204,13 @@ def _subscription_complaints(host: str, own: str, subscription: Variables, built
             where, target, ", ".join(sorted(built["clusters"])))]
     if target == own:
         return ["%s names its own cluster; a cluster cannot subscribe to itself, name another." % where]
-    declared = {name for member in built["clusters"][target]["members"] for name in built["members"][member]["publications"]}
+    declared: dict[str, str] = {}
+    for member in built["clusters"][target]["members"]:
+        declared.update(built["members"][member]["publications"])
+    databases = {declared[name] for name in subscription["publications"] if name in declared}
+    if len(databases) > 1:
+        return ["%s names publications of several databases (%s); a subscription has one, make one for each." % (
+            where, ", ".join(sorted(databases)))]
     return ["%s names the publication %s, which the cluster %s does not declare; add it to pg_publisher_publications there."
             % (where, name, target) for name in subscription["publications"] if name not in declared]
 

@@ -60,6 +60,8 @@ def test_a_right_inventory_has_nothing_wrong() -> None:
     ({"node1": {}, "dwh": reporting(cluster="ordres")},
      "names the cluster ordres, which this inventory does not have; it has orders, reporting"),
     ({"node1": {}, "dwh": reporting()}, "names the publication sales, which the cluster orders does not declare"),
+    ({"node1": {"pg_publisher_publications": [{"name": "sales", "database": "shop"}, {"name": "staff", "database": "hr"}]},
+      "dwh": reporting(publications=["sales", "staff"])}, "names publications of several databases (hr, shop)"),
     ({"dwh": reporting(cluster="reporting")}, "names its own cluster; a cluster cannot subscribe to itself"),
     ({"dwh": reporting(cluster=None)}, "needs either cluster, the name of a cluster of this inventory, or conninfo"),
     ({"node1": SALES, "dwh": reporting(conninfo={"host": "x"})}, "needs either cluster"),
@@ -114,8 +116,7 @@ def test_an_address_is_let_in_alone(address: str, shown: str) -> None:
 
 
 def test_members_and_subscribers_are_let_in_to_what_they_need() -> None:
-    built = inventory.build(hosts(node1=SALES, node2=SALES, dwh1=reporting(publisher_database="shop"),
-                                  dwh2=reporting(publisher_database="shop")))
+    built = inventory.build(hosts(node1=SALES, node2=SALES, dwh1=reporting(), dwh2=reporting()))
     lines = [hba.line(entry) for entry in built["members"]["node1"]["hba"]]
     assert lines == [
         "host replication replicator node1.example.org scram-sha-256", "host postgres replicator node1.example.org scram-sha-256",
@@ -125,6 +126,13 @@ def test_members_and_subscribers_are_let_in_to_what_they_need() -> None:
         {"user": "subscriber", "database": "shop", "publications": ["sales"],
          "addresses": ["dwh1.example.org", "dwh2.example.org"]}]
     assert built["members"]["dwh1"]["hba"][0]["database"] == "replication"
+
+
+@pytest.mark.parametrize(("named", "dbname"), [(None, "shop"), ("other", "other")])
+def test_a_subscription_connects_to_the_database_that_its_publications_are_in(named: str | None, dbname: str) -> None:
+    built = inventory.build(hosts(node1=SALES, node2=SALES, dwh=reporting(publisher_database=named)))
+    assert built["members"]["dwh"]["publishers"] == {"s": {**built["clusters"]["orders"]["conninfo"], "dbname": dbname}}
+    assert [entry["database"] for entry in built["members"]["node1"]["hba"]][-1] == dbname
 
 
 def test_whom_a_member_connects_to_is_in_its_passfile_once() -> None:
