@@ -119,9 +119,9 @@ def read(programs: Programs, data_directory: str) -> Instance:
         return Instance(data_directory, kind)
     major = int(read_text(os.path.join(data_directory, "PG_VERSION")) or 0)
     if major != version.major(programs.version_num):
-        raise StateError("The data directory %s was made by PostgreSQL %d and the programs in %s are of version %d; set bindir "
-                         "to those of version %d." % (data_directory, major, programs.bindir,
-                                                   version.major(programs.version_num), major))
+        ours = version.major(programs.version_num)
+        raise StateError("The data directory %s was made by PostgreSQL %d and the programs in %s are of version %d; set bindir to "
+                         "those of version %d." % (data_directory, major, programs.bindir, ours, major))
     control = _control(programs, data_directory)
     return Instance(
         data_directory, kind, major, control,

@@ -181,7 +181,7 @@ def session(wanted: Wanted) -> ContextManager[login.Session]:
 def _restart_reasons(host: Host, wanted: Wanted, connection: login.Session, instance: Instance) -> List[str]:
     settings = configured(wanted)
     rows = connection.rows("SELECT name, setting, vartype, unit, source, pending_restart FROM pg_catalog.pg_settings"
-                        " WHERE context = 'postmaster'")
+                           " WHERE context = 'postmaster'")
     doubtful = [row["name"] for row in rows if settings and _is_doubtful(row, settings)]
     meant = configuration.meant(host, _texts(wanted), doubtful) if doubtful else {}
     running = {row["name"]: row["setting"] for row in rows}
