@@ -120,8 +120,8 @@ def read(programs: Programs, data_directory: str) -> Instance:
     major = int(read_text(os.path.join(data_directory, "PG_VERSION")) or 0)
     if major != version.major(programs.version_num):
         ours = version.major(programs.version_num)
-        raise StateError("The data directory %s was made by PostgreSQL %d and the programs in %s are of version %d; set bindir to "
-                         "those of version %d." % (data_directory, major, programs.bindir, ours, major))
+        raise StateError("The data directory %s was made by PostgreSQL %d and the programs in %s are of version %d; set bindir "
+                         "to those of version %d." % (data_directory, major, programs.bindir, ours, major))
     control = _control(programs, data_directory)
     return Instance(
         data_directory, kind, major, control,
