@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -118,18 +117,19 @@ def test_a_slot_that_does_not_exist_is_told(primary: Server, there: Server) -> N
     ('rm "$dir"/backup_label', "has no backup_label and would start corrupt"),
     ('rm "$dir"/pg_wal/0*', "pg_verifybackup"),
 ])
-def test_a_backup_that_is_damaged_gets_no_name(primary: Server, there: Server, tmp_path: Path, damage: str, told: str) -> None:
+def test_a_backup_that_is_damaged_gets_no_name(primary: Server, there: Server, damage: str, told: str) -> None:
+    programs = there.home / "programs"
+    programs.mkdir()
+    programs.chmod(0o755)
     real = bindir(18)
     assert real is not None
     for program in real.iterdir():
-        (tmp_path / program.name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
-        (tmp_path / program.name).chmod(0o755)
-    (tmp_path / "pg_basebackup").write_text(
+        (programs / program.name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+        (programs / program.name).chmod(0o755)
+    (programs / "pg_basebackup").write_text(
         f'#!/bin/sh\n{real}/pg_basebackup "$@" || exit\n'
         f'for a; do case $a in --pgdata=*) dir=${{a#--pgdata=}};; esac; done\n{damage}\n')
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
-    said = refused(MODULE, **clone(there, primary, bindir=str(tmp_path)))
+    said = refused(MODULE, **clone(there, primary, bindir=str(programs)))
     assert told in said
     assert not there.data.exists()
 

@@ -11,6 +11,7 @@ import io
 import json
 from typing import Any
 
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 PACKAGE = "ansible_collections.pgmahout.cluster.plugins.modules"
@@ -26,6 +27,8 @@ def run_module(name: str, /, *, check: bool = False, **options: Any) -> dict[str
     """
     module = importlib.import_module(f"{PACKAGE}.{name}")
     printed = io.StringIO()
+    # Ansible keeps warnings for the life of a process, which is one module's elsewhere.
+    warnings._global_warnings.clear()
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
     with patch_module_args(arguments), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         module.main()

@@ -18,6 +18,10 @@ from .instance import Host, Instance, Process, read_process, read_text, sync_dir
 from .instance import read as read_instance
 from .plan import Action, Plan
 
+#: How often one WAL receiver must be seen streaming in a row: it says so as soon as it has connected, a moment before its upstream may
+#: refuse it, as another system, or for a slot or a timeline that is not there.
+_STEADY = 5
+
 
 class Wanted(NamedTuple):
     """What the options ask for; a setting that is None is left as it is."""
@@ -157,12 +161,14 @@ def settle(_host: Host, wanted: Wanted) -> None:
     session = login.Session(login.local(process.socket_directory, process.port, wanted.superuser))
     ports = set(str(wanted.primary_conninfo.get("port") or "5432").split(","))
     found: Dict[str, Any] = {}
+    seen: List[Any] = []
 
     def streams() -> bool:
-        rows = session.rows("SELECT status, sender_host, sender_port::text AS sender_port"
-                            " FROM pg_catalog.pg_stat_wal_receiver")
-        found.update(rows[0] if rows else {"status": "not running"})
-        return found["status"] == "streaming" and found["sender_port"] in ports
+        rows = session.rows("SELECT pid, status, sender_port::text AS sender_port FROM pg_catalog.pg_stat_wal_receiver")
+        found.update(rows[0] if rows else {"pid": None, "status": "not running", "sender_port": None})
+        is_streaming = found["status"] == "streaming" and found["sender_port"] in ports
+        seen[:] = seen + [found["pid"]] if is_streaming else []
+        return seen[-_STEADY:] == [found["pid"]] * _STEADY
 
     try:
         if not wait_until(streams, wanted.timeout):
