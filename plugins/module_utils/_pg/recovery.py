@@ -18,8 +18,8 @@ from .instance import Host, Instance, Process, read_process, read_text, sync_dir
 from .instance import read as read_instance
 from .plan import Action, Plan
 
-#: How often one WAL receiver must be seen streaming in a row: it says so as soon as it has connected, a moment before its upstream may
-#: refuse it, as another system, or for a slot or a timeline that is not there.
+#: How often one WAL receiver must be seen streaming in a row: it says so as soon as it has connected, a moment before its
+#: upstream may refuse it, as another system, or for a slot or a timeline that is not there.
 _STEADY = 5
 
 
