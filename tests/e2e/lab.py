@@ -22,7 +22,7 @@ from typing import Any
 import psycopg2
 import yaml
 
-from tests.support.postgres import free_port
+from tests.support.postgres import free_port, server_user
 
 ROOT = Path(__file__).parent.parent.parent
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
@@ -207,6 +207,9 @@ def new_lab(inventory: dict[str, Any] | None = None) -> Iterator[Lab]:
     home.chmod(0o755)
     wanted = inventory or yaml.safe_load((ROOT / "inventories" / "local.yml").read_text())
     wanted["all"]["vars"].update(pg_server_home=str(home / "pg"), pg_cluster_secrets_file=str(home / "secrets" / "secrets.json"))
+    if (user := server_user()) is not None:
+        # The account that deploy makes for root is one for the whole machine, and other tests run beside this one.
+        wanted["all"]["vars"]["pg_server_user"] = user
     shutil.copy(ROOT / "inventories" / "shop.sql", home)
     for group in wanted["all"]["children"].values():
         for host in group["hosts"].values():
