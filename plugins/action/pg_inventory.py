@@ -55,7 +55,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _defaults(self) -> dict[str, Any]:
         defaults: dict[str, Any] = {}
-        for path in sorted(ROLES.glob("*/defaults/main.yml")):
+        for path in [*sorted(ROLES.glob("*/vars/main.yml")), *sorted(ROLES.glob("*/defaults/main.yml"))]:
             defaults.update(self._loader.load_from_file(str(path), trusted_as_template=True) or {})
         return defaults
 
@@ -63,7 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Return a member's variables without their templates, and what is wrong with them; secrets are left out."""
         templar = Templar(loader=self._loader, variables=dict(raw))
         open_specs = {name: spec for name, spec in specs.items() if not spec.get("no_log")}
-        values = {name: templar.template(raw[name]) for name in open_specs if name in raw}
+        values = {name: value for name in open_specs if name in raw and (value := templar.template(raw[name])) is not None}
         checked = ArgumentSpecValidator(open_specs).validate(values)
         return checked.validated_parameters, ["On %s: %s." % (host, message.rstrip(".")) for message in checked.error_messages]
 

@@ -27,14 +27,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hosts = [host for host in known["members"] if host in task_vars["ansible_play_hosts_all"]]
         results = {host: task_vars["hostvars"][host]["pg_found"] for host in hosts}
         decided = topology.decide(known, {host: topology.found_of(one) for host, one in results.items()})
-        first = set({machine: host for host, machine in reversed(machines(results).items())}.values())
         for host, member in decided["members"].items():
-            member["first_on_machine"] = host in first
+            member["beside"] = beside(host, machines(results))
         refusals = problems(results) + inventory.clashes(known["members"], machines(results)) + decided["refusals"]
         if refusals and self._task.args.get("refuse", True):
             raise AnsibleActionFail("\n".join(refusals))
         result["ansible_facts"] = {"pg_topology": {**decided, "refusals": refusals, "hosts": hosts}}
         return result
+
+
+def beside(host: str, known: Mapping[str, str]) -> list[str]:
+    """Return the members on the machine of a member, itself among them, in one order."""
+    return [other for other in known if known[other] == known.get(host)]
 
 
 def problems(results: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the pgmahout founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation fragments: the passfile of a server, written once."""
+"""Documentation fragments: the passwords and certificates of a server, written once."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The passwords that a server itself uses."""
+    """What a server itself uses to be known and to know others."""
 
     DOCUMENTATION = r"""
 options:
@@ -42,4 +42,22 @@ options:
         description: Password in clear.
         type: str
         required: true
+  tls_directory:
+    description:
+      - Directory for the files C(server.crt), C(server.key) and C(ca.crt), which the settings C(ssl_cert_file), C(ssl_key_file)
+        and C(ssl_ca_file) of the server, and C(sslrootcert) of its connections, then name.
+    type: path
+    default: ""
+  tls_certificate:
+    description:
+      - The server's certificate in PEM, with any intermediate ones behind it. Belongs together with the other C(tls_) options.
+    type: str
+  tls_key:
+    description:
+      - The key of O(tls_certificate) in PEM, without a passphrase.
+    type: str
+  tls_ca:
+    description:
+      - The certificates in PEM that are trusted to have signed those of other servers and of clients.
+    type: str
 """

@@ -27,6 +27,11 @@ options:
         runs. Without it they are used where they are.
     type: path
     default: ""
+  programs_planned:
+    description:
+      - An earlier task of the same play installs the programs in O(bindir), so that check mode may not find them yet.
+    type: bool
+    default: false
   user:
     description:
       - Account of the operating system that owns the data directory and runs the server. Needed when the module runs as root,

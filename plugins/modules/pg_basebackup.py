@@ -17,7 +17,7 @@ description:
   - A destination that holds the same system already is no change. One that holds anything else is refused.
 extends_documentation_fragment:
   - pgmahout.cluster.programs
-  - pgmahout.cluster.passfile
+  - pgmahout.cluster.credentials
   - pgmahout.cluster.conninfo
   - pgmahout.cluster.attributes
 options:
@@ -88,14 +88,20 @@ dest:
   returned: success
 """
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import backups, conninfo, instance, programs, runner
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import (
+    backups,
+    conninfo,
+    credentials,
+    instance,
+    programs,
+    runner,
+)
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
+    **credentials.SPEC,
     dest={"type": "path", "required": True},
     conninfo=conninfo.SPEC,
-    passfile={"type": "path", "default": ""},
-    passfile_entries=conninfo.PASSFILE_SPEC,
     slot={"type": "str", "default": ""},
     checkpoint={"type": "str", "choices": ["fast", "spread"], "default": "fast"},
     max_rate={"type": "str", "default": ""},

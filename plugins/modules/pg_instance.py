@@ -18,7 +18,7 @@ description:
   - A directory that holds anything else is refused, never emptied.
 extends_documentation_fragment:
   - pgmahout.cluster.programs
-  - pgmahout.cluster.passfile
+  - pgmahout.cluster.credentials
   - pgmahout.cluster.attributes
 options:
   data_directory:
@@ -34,8 +34,9 @@ options:
   state:
     description:
       - V(started) and V(stopped) converge; V(restarted) and V(reloaded) always act.
-      - V(absent) stops the server and removes the data directory, O(passfile), O(log_file), and what an interrupted run left
-        beside them. An instance that exists must be named by O(system_identifier).
+      - V(absent) stops the server and removes the data directory, O(config_directory), O(passfile), the files of
+        O(tls_directory), O(log_file), and what an interrupted run left beside them. An instance that exists must be named by
+        O(system_identifier).
     type: str
     choices: [started, stopped, restarted, reloaded, absent]
     default: started
@@ -106,6 +107,14 @@ options:
     description:
       - Where the three files are. By default the data directory.
     type: path
+    default: ""
+  unit:
+    description:
+      - The systemd unit that starts and stops the server, in the form C(postgresql@VERSION-NAME) of Debian's
+        postgresql-common. Its O(config_directory) is then C(/etc/postgresql/VERSION/NAME), where C(start.conf), which starts it
+        at boot, C(environment) and C(pg_ctl.conf) are written too.
+      - Without it, the server is a process of its own that no service manager knows.
+    type: str
     default: ""
   log_file:
     description:
@@ -190,10 +199,11 @@ restart_reasons:
   returned: success
 """
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, instance, programs, runner, server
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import credentials, instance, programs, runner, server
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
+    **credentials.SPEC,
     superuser=programs.SUPERUSER,
     data_directory={"type": "path", "required": True},
     state={"type": "str", "choices": ["started", "stopped", "restarted", "reloaded", "absent"], "default": "started"},
@@ -214,8 +224,7 @@ ARGUMENT_SPEC = dict(
     hba={"type": "str"},
     ident={"type": "str"},
     config_directory={"type": "path", "default": ""},
-    passfile={"type": "path", "default": ""},
-    passfile_entries=conninfo.PASSFILE_SPEC,
+    unit={"type": "str", "default": ""},
     log_file={"type": "path", "default": ""},
     socket_directory={"type": "path", "default": ""},
     restart={"type": "str", "choices": ["when_needed", "deferred", "never"], "default": "when_needed"},

@@ -61,6 +61,11 @@ options:
       - The major version that the programs must have; V(0) checks none.
     type: int
     default: 0
+  from_distribution:
+    description:
+      - Whether programs that are not there yet come with the host's distribution, which must then have O(version).
+    type: bool
+    default: false
 author:
   - The pgmahout founders (@pgmahout)
 """
@@ -396,8 +401,8 @@ instance:
   returned: success
 host:
   description:
-    - What tells this host from others, the account of the module, and where PostgreSQL's programs are used from (empty when
-      there are none).
+    - What tells this host from others, the account of the module, where PostgreSQL's programs are used from (empty when there are
+      none), and whether pg_host has prepared it.
   type: dict
   returned: success
 problems:
@@ -418,6 +423,7 @@ ARGUMENT_SPEC = dict(
     listen_port={"type": "int", "default": 0},
     socket_directory={"type": "path", "default": ""},
     version={"type": "int", "default": 0},
+    from_distribution={"type": "bool", "default": False},
 )
 
 

@@ -13,7 +13,7 @@ import os
 import shutil
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import conninfo, login, standby
+from . import conninfo, credentials, login, standby
 from .errors import InputError, StateError
 from .instance import UNFINISHED, Host, Instance, read_text, sync_directory
 from .instance import read as read_instance
@@ -28,8 +28,7 @@ class Wanted(NamedTuple):
     slot: str
     write_recovery_conf: bool
     verify: bool
-    passfile: str
-    passfile_text: str
+    credentials: List[credentials.File]
     arguments: Sequence[str]
 
 
@@ -38,7 +37,7 @@ class Current(NamedTuple):
 
     instance: Instance
     upstream_identifier: str
-    passfile_text: Optional[str]
+    credentials: Mapping[str, Optional[str]]
     copy_of_programs: str
 
 
@@ -61,14 +60,14 @@ def desired(params: Mapping[str, Any]) -> Wanted:
             raise InputError("The option tablespace_mapping maps %r to %r; both must be absolute paths." % (old, new))
         arguments.append("--tablespace-mapping=%s=%s" % (old.replace("=", "\\="), new.replace("=", "\\=")))
     return Wanted(os.path.normpath(params["dest"]), keywords, params["slot"], params["write_recovery_conf"],
-                  params["verify"], params["passfile"], conninfo.passfile(params["passfile_entries"] or []), arguments)
+                  params["verify"], credentials.desired(params), arguments)
 
 
 def read(host: Host, wanted: Wanted) -> Current:
     """Return what is at the destination."""
     instance = read_instance(host.programs, wanted.dest)
     upstream = login.system_identifier(wanted.conninfo) if instance.exists else ""
-    return Current(instance, upstream, read_text(wanted.passfile) if wanted.passfile else None, host.copy_of_programs)
+    return Current(instance, upstream, credentials.read(wanted.credentials), host.copy_of_programs)
 
 
 def plan(current: Current, wanted: Wanted) -> Plan:
@@ -96,8 +95,7 @@ def _steps(current: Current, wanted: Wanted) -> List[Action]:
     if wanted.slot:
         argv.append("--slot=%s" % wanted.slot)
     steps = [Action("programs", current.copy_of_programs)] if current.copy_of_programs else []
-    if wanted.passfile and current.passfile_text != wanted.passfile_text:
-        steps.append(Action("passfile", "write %s" % wanted.passfile))
+    steps += credentials.writes(current.credentials, wanted.credentials)
     steps.append(Action("backup", " ".join(["pg_basebackup"] + argv), {"argv": argv}))
     if wanted.verify:
         steps.append(Action("verify", "pg_verifybackup %s" % unfinished))
@@ -109,7 +107,7 @@ def _steps(current: Current, wanted: Wanted) -> List[Action]:
 
 def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None:
     """Do the steps."""
-    doers = {"programs": _do_programs, "passfile": _do_passfile, "backup": _do_backup, "verify": _do_verify,
+    doers = {"programs": _do_programs, "secret": _do_secret, "backup": _do_backup, "verify": _do_verify,
              "standby": _do_standby, "rename": _do_rename}
     for step in steps:
         doers[step.action](host, wanted, step)
@@ -119,9 +117,8 @@ def _do_programs(host: Host, _wanted: Wanted, _step: Action) -> None:
     host.copy_programs()
 
 
-def _do_passfile(host: Host, wanted: Wanted, _step: Action) -> None:
-    host.make_directory(os.path.dirname(wanted.passfile), 0o755)
-    host.write(wanted.passfile, wanted.passfile_text)
+def _do_secret(host: Host, wanted: Wanted, step: Action) -> None:
+    credentials.write(host, wanted.credentials, step)
 
 
 def _do_backup(host: Host, wanted: Wanted, step: Action) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import pwd
-from typing import Any, Callable, Dict, List, Mapping
+from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import configuration, info_query, login, programs, version
+from . import configuration, info_query, layout, login, packages, programs, version
 from .errors import PgError, StateError, Unreachable
-from .instance import Host, Instance, port_is_taken
+from .instance import Host, Instance, kind_of, port_is_taken, read_text
 from .instance import read as read_instance
 
 
@@ -25,12 +25,7 @@ def gather(params: Mapping[str, Any]) -> Dict[str, Any]:
     result: Dict[str, Any] = {"running": True, "instance": None, "host": _host(params), "problems": []}
     keywords = None if params["data_directory"] else login.conninfo_of(params)
     if params["data_directory"]:
-        with programs.readable(params) as found:
-            host = Host(programs.Installation(found.bindir), found.user or "", params["data_directory"], params["timeout"])
-            with host.lock():
-                instance = read_instance(found, params["data_directory"])
-            result["instance"] = _instance(instance, found.version_num)
-            result["problems"] = _problems(host, instance, params)
+        instance = _read(params, result)
         process = instance.process
         result["running"] = process is not None
         keywords = (login.local(process.socket_directory, process.port, params["superuser"], params["login_db"]) if process
@@ -40,13 +35,39 @@ def gather(params: Mapping[str, Any]) -> Dict[str, Any]:
     return result
 
 
+def _read(params: Mapping[str, Any], result: Dict[str, Any]) -> Instance:
+    """Return what is in the data directory, with what there is to tell of it put into the results."""
+    if params["programs_planned"] and not os.path.isdir(params["bindir"]):
+        instance = _read_without_programs(params)
+        result["instance"] = _instance(instance, 0)
+        result["problems"] = _problems(None, instance, params)
+        return instance
+    with programs.readable(params) as found:
+        host = Host(programs.Installation(found.bindir), found.user or "", params["data_directory"], params["timeout"])
+        with host.lock():
+            instance = read_instance(found, params["data_directory"])
+        result["instance"] = _instance(instance, found.version_num)
+        result["problems"] = _problems(host, instance, params)
+    return instance
+
+
+def _read_without_programs(params: Mapping[str, Any]) -> Instance:
+    kind = kind_of(params["data_directory"])
+    if kind == "instance":
+        made_by = (read_text(os.path.join(params["data_directory"], "PG_VERSION")) or "").strip()
+        raise StateError("The data directory %s holds an instance and its programs are not in %s; install PostgreSQL %s, which "
+                         "it was made by." % (params["data_directory"], params["bindir"], made_by))
+    return Instance(params["data_directory"], kind)
+
+
 def _host(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what tells this host from others, and who we are on it."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
     spaces = [os.readlink("/proc/self/ns/%s" % kind) for kind in ("net", "mnt")]
     return {"machine": ":".join([boot] + spaces), "uid": os.geteuid(), "account": pwd.getpwuid(os.geteuid()).pw_name,
-            "bindir": _bindir(params), "account_exists": not params["user"] or _account_exists(params["user"])}
+            "bindir": _bindir(params), "account_exists": not params["user"] or _account_exists(params["user"]),
+            "prepared": any(os.path.exists(path) for path in layout.PREPARATION)}
 
 
 def _bindir(params: Mapping[str, Any]) -> str:
@@ -85,11 +106,11 @@ def _instance(instance: Instance, version_num: int) -> Dict[str, Any]:
     }
 
 
-def _problems(host: Host, instance: Instance, params: Mapping[str, Any]) -> List[str]:
+def _problems(host: Optional[Host], instance: Instance, params: Mapping[str, Any]) -> List[str]:
     """Return what would keep an instance from being made or started as the options say, each as a sentence."""
-    checks: List[Callable[[], None]] = [
-        instance.refuse_foreign, lambda: _check_socket(params), lambda: _check_version(host, params)]
-    if params["configuration"] is not None:
+    checks: List[Callable[[], None]] = [instance.refuse_foreign, lambda: _check_socket(params)]
+    checks.append(lambda: _check_version(host, params) if host else _check_distribution(params))
+    if host and params["configuration"] is not None:
         checks.append(lambda: configuration.check(host, params["configuration"]))
     if params["listen_port"] and instance.process is None and instance.kind != "foreign":
         checks.append(lambda: _check_port(params))
@@ -107,6 +128,13 @@ def _check_version(host: Host, params: Mapping[str, Any]) -> None:
     if params["version"] and found != params["version"]:
         raise StateError("PostgreSQL %d was asked for and the programs in %s are of version %d; set bindir, or "
                          "pg_cluster_version to %d." % (params["version"], host.programs.bindir, found, found))
+
+
+def _check_distribution(params: Mapping[str, Any]) -> None:
+    offered = packages.offered(read_text(packages.OS_RELEASE_FILE) or "")
+    if params["version"] and params["from_distribution"] and offered and offered != params["version"]:
+        raise StateError("PostgreSQL %d was asked for and this release of the distribution has %d; set pg_cluster_version to %d, "
+                         "or take PostgreSQL from PGDG by pg_server_pgdg." % (params["version"], offered, offered))
 
 
 def _check_port(params: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ def read(programs: Programs, data_directory: str) -> Instance:
         StateError: it was made by another major version than the programs.
         ToolError: the control file cannot be read.
     """
-    kind = _kind(data_directory)
+    kind = kind_of(data_directory)
     if kind != "instance":
         return Instance(data_directory, kind)
     major = int(read_text(os.path.join(data_directory, "PG_VERSION")) or 0)
@@ -132,7 +132,12 @@ def read(programs: Programs, data_directory: str) -> Instance:
     )
 
 
-def _kind(data_directory: str) -> str:
+def kind_of(data_directory: str) -> str:
+    """Return what a data directory is: ``missing``, ``empty``, ``foreign`` or ``instance``.
+
+    Raises:
+        StateError: it cannot be read.
+    """
     try:
         names = os.listdir(data_directory)
     except FileNotFoundError:
@@ -204,12 +209,17 @@ def read_text(path: str) -> Optional[str]:
 
 
 def wait_until(holds: Callable[[], bool], timeout: float) -> bool:
-    """Wait until something holds, looking every 20 ms; return whether it did within ``timeout`` seconds."""
+    """Wait until something holds; return whether it did within ``timeout`` seconds.
+
+    It looks again after 20 ms at first, and ever less often, down to every 0.2 s.
+    """
     deadline = time.monotonic() + timeout
+    pause = _POLL
     while not holds():
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL)
+        time.sleep(pause)
+        pause = min(pause * 1.05, 10 * _POLL)
     return True
 
 
@@ -239,12 +249,12 @@ class Host:
 
     shown_as = "commands"
 
-    def __init__(self, installation: Installation, user: str, data_directory: str, timeout: float) -> None:
+    def __init__(self, installation: Installation, user: str, data_directory: str, timeout: float, unit: str = "") -> None:
+        self.unit = unit
         self.programs = Programs(installation.bindir_now, user or None)
         self.data_directory = data_directory
         self.timeout = timeout
         self._installation = installation
-        self.programs.path("postgres")
 
     @property
     def account(self) -> Account:
@@ -350,8 +360,16 @@ class Host:
 
 @contextmanager
 def opener(params: Mapping[str, Any]) -> Iterator[Host]:
-    """Give the host that a module runs on, from its options (see ``programs.SPEC``)."""
-    yield Host(locate(params), params["user"], params.get("data_directory") or params["dest"], params["timeout"])
+    """Give the host that a module runs on, from its options (see ``programs.SPEC``).
+
+    Raises:
+        StateError: the programs are missing, and no earlier task would have installed them.
+    """
+    host = Host(locate(params), params["user"], params.get("data_directory") or params["dest"], params["timeout"],
+                params.get("unit") or "")
+    if not (params["programs_planned"] and params["check_mode"]):
+        host.programs.path("postgres")
+    yield host
 
 
 def hash_of(text: str) -> int:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-import traceback
+import sys
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
@@ -18,9 +18,7 @@ try:
     import psycopg2
     import psycopg2.extras
 except ImportError:
-    PSYCOPG2_MISSING: Optional[str] = traceback.format_exc()
-else:
-    PSYCOPG2_MISSING = None
+    psycopg2 = None  # type: ignore[assignment]
 
 #: Login options of every SQL module; documented in the fragment ``login``.
 SPEC: Dict[str, Any] = {
@@ -98,10 +96,7 @@ def system_identifier(keywords: Mapping[str, Any]) -> str:
         Unreachable: no replication connection could be made.
     """
     wanted = dict({"connect_timeout": 10, "application_name": "pgmahout"}, **keywords)
-    try:
-        connection = psycopg2.connect(connection_factory=psycopg2.extras.PhysicalReplicationConnection, **wanted)
-    except psycopg2.Error as error:
-        raise _unreachable(keywords, error) from None
+    connection = _connect(wanted, True)
     try:
         with connection.cursor() as cursor:
             cursor.execute("IDENTIFY_SYSTEM")
@@ -110,10 +105,17 @@ def system_identifier(keywords: Mapping[str, Any]) -> str:
         connection.close()
 
 
-def _unreachable(keywords: Mapping[str, Any], error: Exception) -> Unreachable:
-    return Unreachable("Could not connect to database %r at %s port %s as user %r: %s." % (
-        keywords.get("dbname", "replication"), keywords.get("host", "the default socket"), keywords.get("port", 5432),
-        keywords.get("user"), _one_line(str(error))))
+def _connect(keywords: Mapping[str, Any], replication: bool = False) -> Any:
+    if psycopg2 is None:
+        raise Unreachable("A connection to a server was needed and the Python interpreter %s has no psycopg2; install it, "
+                          "such as by the package python3-psycopg2." % sys.executable)
+    factory = psycopg2.extras.PhysicalReplicationConnection if replication else None
+    try:
+        return psycopg2.connect(connection_factory=factory, **keywords)
+    except psycopg2.Error as error:
+        raise Unreachable("Could not connect to database %r at %s port %s as user %r: %s." % (
+            keywords.get("dbname", "replication"), keywords.get("host", "the default socket"), keywords.get("port", 5432),
+            keywords.get("user"), _one_line(str(error)))) from None
 
 
 class Session:
@@ -127,10 +129,7 @@ class Session:
     shown_as = "statements"
 
     def __init__(self, keywords: Mapping[str, Any]) -> None:
-        try:
-            self._connection = psycopg2.connect(**keywords)
-        except psycopg2.Error as error:
-            raise _unreachable(keywords, error) from None
+        self._connection = _connect(keywords)
         self._connection.autocommit = True
         self.version_num: int = self._connection.server_version
         self._keywords = dict(keywords)

@@ -29,6 +29,7 @@ _BIN = os.path.join(PACKAGE, "pginstall", "bin")
 SPEC: Dict[str, Any] = {
     "bindir": {"type": "path", "default": ""},
     "programs_directory": {"type": "path", "default": ""},
+    "programs_planned": {"type": "bool", "default": False},
     "user": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 600},
 }

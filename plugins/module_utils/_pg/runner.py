@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, ContextManager, Dict, List, Mapping, NoReturn, Optional
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from . import login
 from .errors import PgError, Unreachable
@@ -68,16 +68,14 @@ def run_reader(gather: Callable[[Mapping[str, Any]], Mapping[str, Any]], argumen
 
 
 def _module(spec: Mapping[str, Any], constraints: Mapping[str, Any]) -> AnsibleModule:
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **constraints)
-    if login.PSYCOPG2_MISSING is not None:
-        module.fail_json(msg=missing_required_lib("psycopg2"), exception=login.PSYCOPG2_MISSING)
-    return module
+    return AnsibleModule(argument_spec=spec, supports_check_mode=True, **constraints)
 
 
 def _converge(module: AnsibleModule, resource: Any, opener: Callable[..., ContextManager[Any]]) -> Dict[str, Any]:
-    wanted = resource.desired(dict(module.params, check_mode=module.check_mode))
+    params = dict(module.params, check_mode=module.check_mode)
+    wanted = resource.desired(params)
     try:
-        with opener(module.params) as context:
+        with opener(params) as context:
             plan, extra = _plan_and_apply(module, resource, context, wanted)
             return _report(plan, context.shown_as, extra)
     except Unreachable:

@@ -9,7 +9,7 @@ import os
 import shutil
 from typing import Any, Dict, List, Sequence
 
-from . import guc, service
+from . import credentials, guc, layout, service, tools
 from .errors import StateError
 from .instance import REMOVED, UNFINISHED, Host, sync_directory, wait_until
 from .instance import read as read_instance
@@ -23,8 +23,8 @@ __all__ = ["Current", "Wanted", "apply", "desired", "plan", "read"]
 def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]:
     """Do the steps; return the system identifier where an instance was made."""
     doers = {"programs": _do_programs, "initdb": _do_initdb, "directory": _do_directory, "write": _do_write,
-             "passfile": _do_passfile, "start": _do_start, "stop": _do_stop, "restart": _do_restart, "reload": _do_reload,
-             "remove": _do_remove, "rename": _do_rename, "tidy": _do_tidy}
+             "secret": _do_secret, "units": _do_units, "start": _do_start, "stop": _do_stop, "restart": _do_restart,
+             "reload": _do_reload, "remove": _do_remove, "rename": _do_rename, "tidy": _do_tidy}
     for step in steps:
         if step.action in ("reload", "restart"):
             _refuse_bad_hba(host, wanted, steps)
@@ -48,6 +48,15 @@ def _do_initdb(host: Host, wanted: Wanted, step: Action) -> None:
     for path in wanted.directories:
         host.make_directory(path, 0o755)
     host.programs.run("initdb", *step.values["argv"])
+    if wanted.config_directory != wanted.data_directory:
+        for path in wanted.files:
+            _unlink(os.path.join(unfinished, os.path.basename(path)))
+
+
+def _unlink(path: str) -> None:
+    """Remove a file of initdb whose like stands elsewhere, so that nobody takes it for the one that counts."""
+    if os.path.exists(path):
+        os.unlink(path)
 
 
 def _do_rename(_host: Host, wanted: Wanted, _step: Action) -> None:
@@ -59,13 +68,19 @@ def _do_directory(host: Host, _wanted: Wanted, step: Action) -> None:
     host.make_directory(step.values["path"], 0o755)
 
 
-def _do_write(host: Host, _wanted: Wanted, step: Action) -> None:
-    host.write(step.values.get("draft", step.values["path"]), step.values["text"])
+def _do_write(host: Host, wanted: Wanted, step: Action) -> None:
+    path = step.values.get("draft", step.values["path"])
+    inside = step.values["path"].startswith(wanted.config_directory + os.sep)
+    host.make_directory(os.path.dirname(path), 0o755)
+    host.write(path, step.values["text"], layout.mode(wanted.unit if inside else "", os.path.basename(path)))
 
 
-def _do_passfile(host: Host, wanted: Wanted, _step: Action) -> None:
-    host.make_directory(os.path.dirname(wanted.passfile), 0o755)
-    host.write(wanted.passfile, wanted.passfile_text)
+def _do_secret(host: Host, wanted: Wanted, step: Action) -> None:
+    credentials.write(host, wanted.credentials, step)
+
+
+def _do_units(_host: Host, _wanted: Wanted, _step: Action) -> None:
+    tools.run(["systemctl", "daemon-reload"])
 
 
 def _do_start(host: Host, wanted: Wanted, _step: Action) -> None:
@@ -125,7 +140,7 @@ def _refuse_bad_hba(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None
         return
     written = [step.values for step in steps if step.action == "write" and step.values["path"].endswith("pg_hba.conf")]
     for values in written:
-        host.write(values["path"], values["before"] or "")
+        host.write(values["path"], values["before"] or "", layout.mode(wanted.unit, "pg_hba.conf"))
     raise StateError("The %s pg_hba.conf has in line %s: %s; %scorrect pg_server_hba." % (
         "new" if written else "present", bad[0]["line_number"], bad[0]["error"],
         "the former file is back, " if written else ""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Sequence
 
-from . import guc
+from . import credentials, guc
 from .configuration import port_taken
 from .errors import InputError, StateError
 from .instance import UNFINISHED, Instance
@@ -49,6 +49,7 @@ def _refuse_another(instance: Instance, wanted: Wanted) -> None:
 def _removal(current: Current, wanted: Wanted) -> List[Action]:
     steps = [_stop(wanted)] if current.instance.process else []
     steps += [Action("remove", "rm -r %s" % path, {"path": path}) for path in current.leftovers]
+    steps += _units(steps, wanted)
     if steps and current.last:
         steps.append(Action("tidy", "rm -r of the programs that no instance uses any more"))
     return steps
@@ -72,7 +73,7 @@ def _creation(current: Current, wanted: Wanted) -> List[Action]:
     steps += [Action("write", "write %s" % path, {"path": path, "text": text, "before": None, "draft": _unfinished(path, wanted)})
               for path, text in wanted.files.items()]
     steps.append(Action("rename", "mv %s %s" % (wanted.data_directory + UNFINISHED, wanted.data_directory)))
-    steps += _passfile_write(current, wanted)
+    steps += credentials.writes(current.credentials, wanted.credentials) + _units(steps, wanted)
     if wanted.state != "stopped":
         steps.append(_start(wanted))
     return steps
@@ -88,7 +89,7 @@ def _writes(current: Current, wanted: Wanted) -> List[Action]:
     steps = [Action("directory", "mkdir %s" % path, {"path": path}) for path in current.missing_directories]
     steps += [Action("write", "write %s" % path, {"path": path, "text": text, "before": current.files.get(path)})
               for path, text in _wanted_files(current, wanted).items() if current.files.get(path) != text]
-    return steps + _passfile_write(current, wanted)
+    return steps + credentials.writes(current.credentials, wanted.credentials) + _units(steps, wanted)
 
 
 def _wanted_files(current: Current, wanted: Wanted) -> Dict[str, str]:
@@ -100,14 +101,15 @@ def _wanted_files(current: Current, wanted: Wanted) -> Dict[str, str]:
     return files
 
 
-def _passfile_write(current: Current, wanted: Wanted) -> List[Action]:
-    if not wanted.passfile or current.passfile_text == wanted.passfile_text:
-        return []
-    return [Action("passfile", "write %s" % wanted.passfile)]
+def _units(steps: Sequence[Action], wanted: Wanted) -> List[Action]:
+    """Return the step by which systemd learns that an instance came, starts at boot, or went."""
+    marker = os.path.join(wanted.config_directory, "start.conf")
+    touched = {step.values.get("path") for step in steps}
+    return [Action("units", "systemctl daemon-reload")] if wanted.unit and touched & {marker, wanted.config_directory} else []
 
 
 def _service(current: Current, wanted: Wanted) -> List[Action]:
-    writes = [step for step in _writes(current, wanted) if step.action == "write"]
+    writes = [step for step in _writes(current, wanted) if step.action == "write" or step.values.get("is_loaded")]
     if current.instance.process is None:
         if wanted.state == "stopped":
             return []
@@ -119,18 +121,24 @@ def _service(current: Current, wanted: Wanted) -> List[Action]:
     if wanted.state == "restarted" or (current.restart_reasons and wanted.restart == "when_needed"):
         if current.port_taken and "port" in current.restart_reasons:
             raise port_taken(wanted.data_directory, wanted.address, wanted.port)
-        return [Action("restart", "pg_ctl restart --pgdata=%s --mode=fast" % wanted.data_directory)]
+        return [Action("restart", _command("restart", wanted, " --mode=fast"))]
     if wanted.state == "reloaded" or writes or current.stale:
         return [Action("reload", "pg_ctl reload --pgdata=%s" % wanted.data_directory)]
     return []
 
 
 def _start(wanted: Wanted) -> Action:
-    return Action("start", "pg_ctl start --pgdata=%s" % wanted.data_directory)
+    return Action("start", _command("start", wanted))
 
 
 def _stop(wanted: Wanted) -> Action:
-    return Action("stop", "pg_ctl stop --pgdata=%s --mode=fast" % wanted.data_directory)
+    return Action("stop", _command("stop", wanted, " --mode=fast"))
+
+
+def _command(verb: str, wanted: Wanted, how: str = "") -> str:
+    if wanted.unit:
+        return "systemctl %s %s" % (verb, wanted.unit)
+    return "pg_ctl %s --pgdata=%s%s" % (verb, wanted.data_directory, how)
 
 
 def _before(current: Current, steps: Sequence[Action]) -> Dict[str, Any]:
@@ -138,8 +146,8 @@ def _before(current: Current, steps: Sequence[Action]) -> Dict[str, Any]:
     for step in steps:
         if step.action == "write":
             state[step.values["path"]] = (step.values["before"] or "").splitlines()
-        elif step.action == "passfile":
-            state[step.shown[6:]] = "missing" if current.passfile_text is None else "other entries"
+        elif step.action == "secret":
+            state[step.values["path"]] = step.values["before"]
     return state
 
 
@@ -154,8 +162,8 @@ def _after(current: Current, wanted: Wanted, steps: Sequence[Action]) -> Dict[st
             state["state"] = "stopped"
         elif step.action == "write":
             state[step.values["path"]] = step.values["text"].splitlines()
-        elif step.action == "passfile":
-            state[step.shown[6:]] = "%d entries" % wanted.passfile_text.count("\n")
+        elif step.action == "secret":
+            state[step.values["path"]] = "as given"
     return state
 
 

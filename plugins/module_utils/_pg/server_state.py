@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import configuration, guc, login, service
-from .conninfo import passfile
+from . import configuration, credentials, guc, layout, login, service
 from .errors import InputError
 from .instance import REMOVED, UNFINISHED, Host, Instance, port_is_taken, read_text
 from .instance import read as read_instance
@@ -24,7 +23,7 @@ _TUNE_YOURSELF = ("-1", "0")
 
 
 class Wanted(NamedTuple):
-    """What the options ask for; ``files`` are the texts of configuration files by their paths."""
+    """What the options ask for; ``files`` are the texts of configuration files by their paths, ``unit`` that of systemd."""
 
     data_directory: str
     state: str
@@ -35,8 +34,9 @@ class Wanted(NamedTuple):
     initdb: Sequence[str]
     superuser: str
     files: Mapping[str, str]
-    passfile: str
-    passfile_text: str
+    credentials: List[credentials.File]
+    unit: str
+    config_directory: str
     directories: Sequence[str]
     log_file: str
     address: str
@@ -50,7 +50,7 @@ class Current(NamedTuple):
     Attributes:
         instance: the data directory.
         files: the present text of each file that is wanted, and of ``postgresql.auto.conf``; None where missing.
-        passfile_text: the same of the passfile.
+        credentials: the same of the passfile and the certificate's files.
         missing_directories: those that are wanted and do not exist.
         stale: whether a file was written after the server last read its configuration.
         restart_reasons: the settings whose wanted value needs a restart, by name.
@@ -62,7 +62,7 @@ class Current(NamedTuple):
 
     instance: Instance
     files: Mapping[str, Optional[str]]
-    passfile_text: Optional[str] = None
+    credentials: Mapping[str, Optional[str]] = {}
     missing_directories: Sequence[str] = ()
     stale: bool = False
     restart_reasons: Sequence[str] = ()
@@ -87,13 +87,13 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         configuration.check_socket_directory(params["socket_directory"], params["port"])
     names = {"configuration": "postgresql.conf", "hba": "pg_hba.conf", "ident": "pg_ident.conf"}
     files = {os.path.join(config, name): params[option] for option, name in names.items() if params[option] is not None}
-    entries = params["passfile_entries"]
+    if files:
+        files.update((os.path.join(config, name), text) for name, text in layout.files(params["unit"]).items())
     log_file = params["log_file"] or directory + ".log"
     return Wanted(
         directory, params["state"], params["create"], params["planned"] and params["check_mode"], params["restart"],
         params["system_identifier"],
-        _initdb_arguments(params), params["superuser"], files, params["passfile"],
-        passfile(entries) if entries is not None else "",
+        _initdb_arguments(params), params["superuser"], files, credentials.desired(params), params["unit"], config,
         [path for path in (os.path.dirname(log_file), params["socket_directory"]) if path], log_file,
         params["listen_address"], params["port"], params["timeout"])
 
@@ -114,20 +114,21 @@ def read(host: Host, wanted: Wanted) -> Current:
         return Current(instance, {}, leftovers=_leftovers(wanted), last=host.is_last(wanted.data_directory))
     if not instance.exists:
         taken = instance.kind != "foreign" and port_is_taken(wanted.address, wanted.port)
-        return Current(instance, {}, read_text(wanted.passfile) if wanted.passfile else None, port_taken=taken,
+        return Current(instance, {}, credentials.read(wanted.credentials), port_taken=taken,
                        copy_of_programs=host.copy_of_programs)
     wanted_files = _files(wanted, instance)
     files = {path: read_text(path) for path in wanted_files}
     refuse_bad_settings(host, wanted, files)
     current = Current(
-        instance, files, read_text(wanted.passfile) if wanted.passfile else None,
+        instance, files, credentials.read(wanted.credentials),
         [path for path in wanted.directories if not os.path.isdir(path)],
         port_taken=_listens_elsewhere(instance, wanted) and port_is_taken(wanted.address, wanted.port),
         copy_of_programs=host.copy_of_programs)
     if instance.process is None:
         return current
     with session(wanted) as connection:
-        stale = not connection.has_loaded(path for path, text in files.items() if text is not None)
+        loaded = [path for path, text in files.items() if text is not None]
+        stale = not connection.has_loaded(loaded + credentials.loaded(current.credentials, wanted.credentials))
         return current._replace(stale=stale, restart_reasons=_restart_reasons(host, wanted, connection, instance))
 
 
@@ -147,8 +148,10 @@ def refuse_bad_settings(host: Host, wanted: Wanted, files: Mapping[str, Optional
 
 
 def _leftovers(wanted: Wanted) -> List[str]:
-    paths = [wanted.data_directory, wanted.data_directory + UNFINISHED, wanted.data_directory + REMOVED, wanted.passfile,
-             wanted.log_file]
+    paths = [wanted.data_directory, wanted.data_directory + UNFINISHED, wanted.data_directory + REMOVED, wanted.log_file]
+    paths += [file.path for file in wanted.credentials]
+    if wanted.config_directory != wanted.data_directory:
+        paths.append(wanted.config_directory)
     return [path for path in paths if path and os.path.exists(path)]
 
 

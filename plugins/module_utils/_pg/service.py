@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Callable, Iterator
 
-from . import login
+from . import login, tools
 from .errors import StateError, ToolError
 from .instance import Host, Process, read_process, wait_until
 
@@ -26,24 +26,44 @@ def start(host: Host, data_directory: str, log_file: str, timeout: int) -> None:
         ToolError: it ended; what it logged is told.
     """
     logged = os.path.getsize(log_file) if os.path.exists(log_file) else 0
-    server = host.programs.spawn("postgres", "-D", data_directory, log_file=log_file)
-
-    def settled() -> bool:
-        return server.poll() is not None or accepts(data_directory)
-
-    if not wait_until(settled, timeout):
+    ended = _start_unit(host.unit) if host.unit else _start_process(host, data_directory, log_file)
+    if not wait_until(lambda: accepts(data_directory) or ended(), timeout):
         raise StateError("The server in %s was started and is still recovering after %d s; it goes on, look at %s and run "
                          "this again." % (data_directory, timeout, log_file))
-    if server.poll() is not None:
+    if not accepts(data_directory):
         raise ToolError("The server in %s ended when it was started: %s" % (data_directory, last_words(log_file, logged)))
+
+
+def _start_process(host: Host, data_directory: str, log_file: str) -> Callable[[], bool]:
+    server = host.programs.spawn("postgres", "-D", data_directory, log_file=log_file)
+    return lambda: server.poll() is not None
+
+
+def _start_unit(unit: str) -> Callable[[], bool]:
+    tools.run(["systemctl", "start", "--no-block", unit])
+    return lambda: is_down(unit)
+
+
+def is_down(unit: str) -> bool:
+    """Return whether a unit of systemd is not active and nothing is under way that would make it so."""
+    shown = tools.run(["systemctl", "show", "--property=ActiveState", "--property=Job", unit])
+    values = dict(line.split("=", 1) for line in shown.splitlines())
+    return values["ActiveState"] in ("inactive", "failed") and values.get("Job", "0") in ("", "0")
 
 
 def stop(host: Host, data_directory: str, timeout: int) -> None:
     """Stop a server that runs, without waiting for its clients, and wait until it has ended.
 
+    A server that someone started past its unit goes on when that is stopped, and is stopped as a process then.
+
     Raises:
         ToolError: it has not within ``timeout`` seconds.
     """
+    if host.unit:
+        tools.run(["systemctl", "stop", "--no-block", host.unit])
+        wait_until(lambda: is_down(host.unit), timeout)
+        if read_process(data_directory) is None:
+            return
     host.programs.run("pg_ctl", "stop", "--pgdata=%s" % data_directory, "--mode=fast", "--wait", "--timeout=%d" % timeout)
 
 

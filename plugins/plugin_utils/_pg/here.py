@@ -29,8 +29,8 @@ except ImportError:  # an ansible-core that keeps these elsewhere runs our modul
     get_module_encoder = None
 
 PACKAGE = "ansible_collections.pgmahout.cluster.plugins.modules"
-MODULES = ("pg_basebackup", "pg_database", "pg_instance", "pg_publication", "pg_recovery", "pg_replication_info",
-           "pg_replication_role", "pg_replication_slot", "pg_subscription")
+MODULES = ("pg_basebackup", "pg_database", "pg_host", "pg_instance", "pg_packages", "pg_publication", "pg_recovery",
+           "pg_replication_info", "pg_replication_role", "pg_replication_slot", "pg_subscription")
 PROFILE = "legacy"
 
 # This file is first loaded by the process that forks the workers, so that they find everything compiled.

@@ -23,6 +23,8 @@ OWNED_SETTINGS = {
     "port": "pg_server_port", "listen_addresses": "pg_server_listen_addresses", "hba_file": "pg_server_data_directory",
     "unix_socket_directories": "pg_server_socket_directory", "data_directory": "pg_server_data_directory",
     "ident_file": "pg_server_data_directory", "cluster_name": "the inventory's host name",
+    "ssl": "pg_server_tls", "ssl_cert_file": "pg_server_tls", "ssl_key_file": "pg_server_tls", "ssl_ca_file": "pg_server_tls",
+    "external_pid_file": "pg_server_provider",
     "primary_conninfo": "pg_standby_upstream", "primary_slot_name": "pg_standby_upstream",
 }
 
@@ -53,7 +55,7 @@ def build(variables: Mapping[str, Variables]) -> dict[str, Any]:
                 member["publishers"][subscription["name"]] = {**publisher["conninfo"], "dbname": database}
                 _add_subscriber(publisher, member["address"], subscription, database)
     for member in members.values():
-        member["conninfo"] = {"host": member["address"], "port": str(member["port"]), "dbname": "postgres"}
+        member["conninfo"] = {"host": member["address"], "port": str(member["port"]), "dbname": "postgres", **_verified(member)}
         member["hba"] = hba_entries(member["cluster"], members, clusters)
         member["passfile"] = passfile_entries(member["cluster"], members, clusters, variables)
     return {"members": members, "clusters": clusters}
@@ -62,7 +64,13 @@ def build(variables: Mapping[str, Variables]) -> dict[str, Any]:
 def writable(hosts: Sequence[str], members: Mapping[str, Any]) -> dict[str, str]:
     """Return libpq keywords that reach whichever member of a cluster takes writes, also after a failover (chapter 32.1.1.3)."""
     return {"host": ",".join(members[host]["address"] for host in hosts),
-            "port": ",".join(str(members[host]["port"]) for host in hosts), "target_session_attrs": "read-write"}
+            "port": ",".join(str(members[host]["port"]) for host in hosts), "target_session_attrs": "read-write",
+            **_verified(members[hosts[0]])}
+
+
+def _verified(member: Mapping[str, Any]) -> dict[str, str]:
+    """Return the libpq keywords by which a client makes sure whom it talks to (chapter 32.19.1)."""
+    return {"sslmode": "verify-full"} if member["tls"] else {}
 
 
 def _member(host: str, given: Variables) -> dict[str, Any]:
@@ -75,6 +83,9 @@ def _member(host: str, given: Variables) -> dict[str, Any]:
         "socket_directory": given["pg_server_socket_directory"],
         "upstream": given["pg_standby_upstream"],
         "bootstrap": given["pg_cluster_bootstrap_primary"],
+        "packages": given["pg_server_packages"],
+        "prepare": {name: value for name, value in given.items() if name.startswith("pg_host_") and value is not None},
+        "tls": given["pg_server_tls"],
         "slot": slot_name(host),
         "superuser": given["pg_server_superuser"],
         "replication_user": given["pg_cluster_replication_user"],
@@ -125,17 +136,18 @@ def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str,
     """
     own = clusters[cluster]["members"]
     user = members[own[0]]["replication_user"]
+    kind = "hostssl" if members[own[0]]["tls"] else "host"
     entries = []
     for address in _unique(members[host]["address"] for host in own):
-        entries.append(_hba("replication", user, address))
-        entries.append(_hba("postgres", user, address))
+        entries.append(_hba(kind, "replication", user, address))
+        entries.append(_hba(kind, "postgres", user, address))
     for subscriber in clusters[cluster]["subscribers"]:
-        entries += [_hba(subscriber["database"], subscriber["user"], address) for address in subscriber["addresses"]]
+        entries += [_hba(kind, subscriber["database"], subscriber["user"], address) for address in subscriber["addresses"]]
     return entries
 
 
-def _hba(database: str, user: str, address: str) -> dict[str, str]:
-    return {"type": "host", "database": database, "user": user, "address": hba_address(address), "method": "scram-sha-256"}
+def _hba(kind: str, database: str, user: str, address: str) -> dict[str, str]:
+    return {"type": kind, "database": database, "user": user, "address": hba_address(address), "method": "scram-sha-256"}
 
 
 def hba_address(address: str) -> str:
@@ -187,6 +199,10 @@ def _member_complaints(host: str, given: Variables, built: Mapping[str, Any]) ->
     for name, owner in OWNED_SETTINGS.items():
         if name in {key.lower() for key in given["pg_server_settings"]}:
             found.append("The pg_server_settings of %s hold %s, which follows from %s; set that instead." % (host, name, owner))
+    if given["pg_server_tls"]:
+        found += ["The pg_server_hba of %s has an entry of type %s, which lets a connection in without encryption while "
+                  "pg_server_tls is on; make it hostssl." % (host, entry["type"]) for entry in given["pg_server_hba"]
+                  if entry["type"] in ("host", "hostnossl") and entry["method"] != "reject"]
     for subscription in given["pg_subscriber_subscriptions"]:
         found += _subscription_complaints(host, given["pg_cluster_name"], subscription, built)
     return found
@@ -202,6 +218,9 @@ def _subscription_complaints(host: str, own: str, subscription: Variables, built
     if target not in built["clusters"]:
         return ["%s names the cluster %s, which this inventory does not have; it has %s." % (
             where, target, ", ".join(sorted(built["clusters"])))]
+    if _has_tls(built, target) and not _has_tls(built, own):
+        return ["%s connects to the cluster %s, which has pg_server_tls on, and %s has it off and trusts no certificate; turn it "
+                "on for both." % (where, target, own)]
     if target == own:
         return ["%s names its own cluster; a cluster cannot subscribe to itself, name another." % where]
     declared: dict[str, str] = {}
@@ -213,6 +232,11 @@ def _subscription_complaints(host: str, own: str, subscription: Variables, built
             where, ", ".join(sorted(databases)))]
     return ["%s names the publication %s, which the cluster %s does not declare; add it to pg_publisher_publications there."
             % (where, name, target) for name in subscription["publications"] if name not in declared]
+
+
+def _has_tls(built: Mapping[str, Any], cluster: str) -> bool:
+    """Return whether the members of a cluster encrypt their connections."""
+    return any(built["members"][host]["tls"] for host in built["clusters"][cluster]["members"])
 
 
 def _cluster_complaints(name: str, hosts: Sequence[str], variables: Mapping[str, Variables],
@@ -237,7 +261,7 @@ def _cluster_complaints(name: str, hosts: Sequence[str], variables: Mapping[str,
             found.append("The setting %s differs in the cluster %s (%s); a standby must not have less than its primary and any "
                          "member may become primary, so give all the same." % (
                              setting, name, ", ".join("%s has %s" % (host, value) for value, host in values.items())))
-    for variable in ("pg_cluster_replication_user", "pg_server_initdb", "pg_cluster_version"):
+    for variable in ("pg_cluster_replication_user", "pg_server_initdb", "pg_cluster_version", "pg_server_tls"):
         if len({repr(variables[host][variable]) for host in hosts}) > 1:
             found.append("The variable %s differs between the members of the cluster %s; give all the same." % (variable, name))
     return found
@@ -270,4 +294,10 @@ def clashes(members: Mapping[str, Any], machines: Mapping[str, str]) -> list[str
             if other != host:
                 found.append("The members %s and %s are on one machine and have the same %s %s; give each its own." % (
                     other, host, what, members[host][key]))
+    first: dict[str, str] = {}
+    for host, machine in machines.items():
+        other = first.setdefault(machine, host)
+        if members[other]["prepare"] != members[host]["prepare"]:
+            found.append("The members %s and %s are on one machine and have different variables pg_host_*, which prepare it as a "
+                         "whole; give both the same." % (other, host))
     return found

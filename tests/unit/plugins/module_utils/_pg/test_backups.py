@@ -19,7 +19,7 @@ LINE = {"host": "node1", "port": "5440", "database": "*", "user": "replicator", 
 OPTIONS: dict[str, Any] = {
     "dest": DEST + "/", "conninfo": {"host": "node1", "user": "it's", "password": None}, "slot": "", "passfile": "",
     "passfile_entries": None, "checkpoint": "fast", "max_rate": "", "tablespace_mapping": {}, "write_recovery_conf": True,
-    "verify": True}
+    "verify": True, "tls_directory": "", "tls_certificate": None, "tls_key": None, "tls_ca": None}
 CONTROL = instance.Control("7001", "in production", 1, "0/1", "0/0", {}, True)
 BACKUP = ("pg_basebackup --pgdata=%s --dbname=host=node1 user='it\\'s' --checkpoint=fast --wal-method=stream --no-password"
           % DRAFT)
@@ -27,7 +27,7 @@ VERIFY, TOUCH, RENAME = "pg_verifybackup " + DRAFT, "touch %s/standby.signal" % 
 
 
 def plan(found: instance.Instance, upstream: str = "", text: str | None = None, copy: str = "", **options: Any) -> Any:
-    return backups.plan(backups.Current(found, upstream, text, copy), backups.desired({**OPTIONS, **options}))
+    return backups.plan(backups.Current(found, upstream, {PASS: text}, copy), backups.desired({**OPTIONS, **options}))
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])

@@ -18,7 +18,8 @@ OPTIONS: dict[str, Any] = {
     "data_directory": DATA, "state": "started", "create": True, "planned": False, "check_mode": False, "restart": "when_needed",
     "system_identifier": "", "initdb": None, "superuser": "postgres", "configuration": None, "hba": None, "ident": None,
     "config_directory": "", "passfile": "", "passfile_entries": None, "log_file": "", "socket_directory": "",
-    "listen_address": "localhost", "port": 5432, "timeout": 10}
+    "listen_address": "localhost", "unit": "", "tls_directory": "", "tls_certificate": None, "tls_key": None, "tls_ca": None,
+    "port": 5432, "timeout": 10}
 CONTROL = instance.Control("7001", "in production", 1, "0/1", "0/0", {}, True)
 RUNS = instance.Instance(DATA, "instance", 18, CONTROL, instance.Process(4711, 0, 5432, "/run", "ready"))
 STOPPED = RUNS._replace(process=None)
@@ -167,7 +168,7 @@ def test_another_instance_than_the_one_named_is_refused() -> None:
     (RUNS, {"hba": "same\n"}, {"files": {HBA: "same\n"}}, []),
     (STOPPED, {"hba": "new\n"}, {"files": {HBA: None}}, ["write " + HBA, START]),
     (RUNS, {"passfile": PASS, "passfile_entries": [LINE]}, {}, ["write " + PASS]),
-    (RUNS, {"passfile": PASS, "passfile_entries": [LINE]}, {"passfile_text": "node2:5432:*:me:s3cret\n"}, []),
+    (RUNS, {"passfile": PASS, "passfile_entries": [LINE]}, {"credentials": {PASS: "node2:5432:*:me:s3cret\n"}}, []),
     (RUNS, {"configuration": "work_mem = 1MB\n"}, {"files": {CONF: "work_mem = 1MB\n", AUTO: "Work_Mem = '2MB'\nport = '1'\n"}},
      ["write " + AUTO, RELOAD]),
 ])
@@ -191,9 +192,43 @@ def test_what_waits_for_a_restart_is_told() -> None:
     assert plan(RUNS, {}, stale=True).facts["reloaded"] is True
 
 
+UNIT = {"unit": "postgresql@17-orders", "config_directory": "/etc/postgresql/17/orders", "configuration": "port = 5432\n"}
+ETC = "/etc/postgresql/17/orders/"
+LAYOUT = {ETC + "start.conf": "auto\n", ETC + "environment": wanted(**UNIT).files[ETC + "environment"],
+          ETC + "pg_ctl.conf": wanted(**UNIT).files[ETC + "pg_ctl.conf"], ETC + "postgresql.conf": "port = 5432\n"}
+
+
+@pytest.mark.parametrize(("found", "options", "facts", "expected"), [
+    (RUNS, {}, {"files": LAYOUT}, []),
+    (RUNS, {"state": "stopped"}, {"files": LAYOUT}, ["systemctl stop postgresql@17-orders"]),
+    (RUNS, {}, {"files": LAYOUT, "restart_reasons": ["bindir"]}, ["systemctl restart postgresql@17-orders"]),
+    (STOPPED, {}, {"files": LAYOUT}, ["systemctl start postgresql@17-orders"]),
+    (STOPPED, {}, {"files": {**LAYOUT, ETC + "start.conf": "manual\n"}},
+     ["write " + ETC + "start.conf", "systemctl daemon-reload", "systemctl start postgresql@17-orders"]),
+    (RUNS, {"state": "absent", "system_identifier": "7001"}, {"leftovers": [DATA, ETC[:-1]]},
+     ["systemctl stop postgresql@17-orders", "rm -r " + DATA, "rm -r " + ETC[:-1], "systemctl daemon-reload"]),
+])
+def test_a_unit_is_started_stopped_and_made_known(found: instance.Instance, options: dict[str, Any], facts: dict[str, Any],
+                                                  expected: list[str]) -> None:
+    assert commands(found, {**UNIT, **options}, **facts) == expected
+
+
+def test_a_new_unit_is_known_before_it_starts() -> None:
+    shown = commands(MISSING, UNIT)
+    assert shown[-2:] == ["systemctl daemon-reload", "systemctl start postgresql@17-orders"]
+    assert "write " + ETC + "start.conf" in shown
+
+
+def test_a_renewed_certificate_is_loaded_without_a_restart() -> None:
+    tls = {"tls_directory": "/etc/pg", "tls_certificate": "NEW", "tls_key": "KEY", "tls_ca": "CA"}
+    there = {"/etc/pg/server.crt": "0LD", "/etc/pg/server.key": "KEY", "/etc/pg/ca.crt": "CA"}
+    assert commands(RUNS, tls, credentials=there) == ["write /etc/pg/server.crt", RELOAD]
+    assert commands(RUNS, tls, credentials={**there, "/etc/pg/server.crt": "NEW"}) == []
+
+
 def test_a_password_is_in_no_part_of_a_plan() -> None:
-    found = plan(RUNS, {"passfile": PASS, "passfile_entries": [LINE]}, passfile_text="a:b:c:d:0ld\n")
-    assert (found.before[PASS], found.after[PASS]) == ("other entries", "1 entries")
+    found = plan(RUNS, {"passfile": PASS, "passfile_entries": [LINE]}, credentials={PASS: "a:b:c:d:0ld\n"})
+    assert (found.before[PASS], found.after[PASS]) == ("another text", "as given")
     assert "s3cret" not in repr(found)
     assert "0ld" not in repr(found)
 

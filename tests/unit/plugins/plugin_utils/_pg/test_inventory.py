@@ -20,6 +20,7 @@ BASE: dict[str, Any] = {
     "pg_cluster_replication_user": "replicator", "pg_server_port": 5432, "pg_server_data_directory": "/srv/data",
     "pg_server_socket_directory": "/run/pg", "pg_server_superuser": "postgres", "pg_server_initdb": {"encoding": "UTF8"},
     "pg_server_default_settings": {"max_wal_senders": 20}, "pg_server_settings": {}, "pg_standby_upstream": "",
+    "pg_server_packages": [], "pg_server_tls": False, "pg_server_hba": [], "pg_host_swappiness": None,
     "pg_primary_databases": [], "pg_publisher_publications": [], "pg_subscriber_subscriptions": []}
 SUBSCRIPTION: dict[str, Any] = {"name": "s", "database": "dwh", "cluster": "orders", "publications": ["sales"],
                                 "publisher_database": None, "user": "subscriber", "conninfo": None}
@@ -57,6 +58,11 @@ def test_a_right_inventory_has_nothing_wrong() -> None:
     ({"node1": {}, "node2": {"pg_cluster_version": 17}}, "pg_cluster_version differs between the members of the cluster orders"),
     ({"node1": {}, "node2": {"pg_cluster_replication_user": "x"}}, "pg_cluster_replication_user differs"),
     ({"node1": {}, "node2": {"pg_server_initdb": {}}}, "pg_server_initdb differs"),
+    ({"node1": {}, "node2": {"pg_server_tls": True}}, "pg_server_tls differs"),
+    ({"node1": {"pg_server_tls": True, "pg_server_hba": [{"type": "host", "method": "scram-sha-256"}]}},
+     "pg_server_hba of node1 has an entry of type host, which lets a connection in without encryption"),
+    ({"node1": {"pg_server_tls": True, **SALES}, "dwh": reporting()},
+     "connects to the cluster orders, which has pg_server_tls on, and reporting has it off"),
     ({"node1": {}, "dwh": reporting(cluster="ordres")},
      "names the cluster ordres, which this inventory does not have; it has orders, reporting"),
     ({"node1": {}, "dwh": reporting()}, "names the publication sales, which the cluster orders does not declare"),

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the pgmahout founders
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where things are on a host that is not ours alone, and what the tools of Debian's postgresql-common want to find there.
+
+With the files beside a configuration, ``pg_lsclusters``, ``pg_ctlcluster`` and the unit know an instance as one of their own (see
+pg_createcluster).
+"""
+
+from __future__ import annotations
+
+from typing import Dict
+
+_FILES = {
+    "start.conf": "auto\n",
+    "environment": "# Environment variables of the server, as NAME = 'value'.\n",
+    # Recovery may take long, and a server that goes on recovering must not be taken for one that did not start.
+    "pg_ctl.conf": "pg_ctl_options = '-t 31536000'\n",
+}
+
+#: Who may read what: all may see which instances there are, and where; not who is let in.
+_MODES = {"pg_hba.conf": 0o640, "pg_ident.conf": 0o640}
+
+#: Where the preparation of a host is kept.
+SYSCTL_FILE = "/etc/sysctl.d/60-pgmahout.conf"
+TMPFILES_FILE = "/etc/tmpfiles.d/60-pgmahout.conf"
+DROP_IN = "/etc/systemd/system/postgresql@.service.d/60-pgmahout.conf"
+PREPARATION = (SYSCTL_FILE, TMPFILES_FILE, DROP_IN)
+
+
+def files(unit: str) -> Dict[str, str]:
+    """Return the texts of these files by their names; none for a server that is no unit."""
+    return dict(_FILES) if unit else {}
+
+
+def mode(unit: str, name: str) -> int:
+    """Return the mode of a configuration file."""
+    return _MODES.get(name, 0o644) if unit else 0o600
