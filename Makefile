@@ -46,7 +46,14 @@ integration: $(VENV)/development ## Every module against real servers of each ve
 
 .PHONY: molecule
 molecule: $(VENV)/development ## The molecule scenario on instances of this machine
-	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule test
+	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule test --scenario-name embedded
+
+.PHONY: lab
+lab: $(VENV)/development ## The molecule scenarios on Debian hosts, which Docker runs: make lab [SCENARIO=streaming] [LAB_SUITE=forky]
+	@docker info > /dev/null 2>&1 || { \
+		echo "The lab needs a Docker engine, and none answers 'docker info'; start one, or run 'make molecule', which needs none." >&2; exit 1; }
+	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule destroy
+	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all --exclude embedded)
 
 .PHONY: e2e
 e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, failovers, secrets
@@ -56,7 +63,7 @@ e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, f
 lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity
 	@$(RUN)/ruff check .
 	@cd .collections && MYPYPATH=. ../$(RUN)/mypy --config-file ../pyproject.toml -p ansible_collections.pgmahout.cluster.plugins
-	@$(RUN)/mypy --config-file pyproject.toml tests benchmarks
+	@$(RUN)/mypy --config-file pyproject.toml tests benchmarks molecule
 	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/ansible-lint --offline
 	@tests/sanity.sh
 
