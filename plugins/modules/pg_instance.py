@@ -51,6 +51,12 @@ options:
         is stopped. A run that is not in check mode always needs it, or O(create).
     type: bool
     default: false
+  programs_upgraded:
+    description:
+      - An earlier task of the same play upgrades the programs. Check mode, in which it did not, then counts a server that runs
+        as one that runs other programs; a run that is not in check mode sees that for itself.
+    type: bool
+    default: false
   system_identifier:
     description:
       - The system identifier that the instance must have, as text. Any other is refused.
@@ -209,6 +215,7 @@ ARGUMENT_SPEC = dict(
     state={"type": "str", "choices": ["started", "stopped", "restarted", "reloaded", "absent"], "default": "started"},
     create={"type": "bool", "default": True},
     planned={"type": "bool", "default": False},
+    programs_upgraded={"type": "bool", "default": False},
     system_identifier={"type": "str", "default": ""},
     initdb={"type": "dict", "options": {
         "encoding": {"type": "str"},

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import configuration, credentials, guc, layout, login, service
+from . import configuration, credentials, guc, layout, login, service, tools
 from .errors import InputError
 from .instance import REMOVED, UNFINISHED, Host, Instance, port_is_taken, read_text
 from .instance import read as read_instance
@@ -29,6 +29,7 @@ class Wanted(NamedTuple):
     state: str
     create: bool
     planned: bool
+    programs_upgraded: bool
     restart: str
     system_identifier: str
     initdb: Sequence[str]
@@ -91,7 +92,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         files.update((os.path.join(config, name), text) for name, text in layout.files(params["unit"]).items())
     log_file = params["log_file"] or directory + ".log"
     return Wanted(
-        directory, params["state"], params["create"], params["planned"] and params["check_mode"], params["restart"],
+        directory, params["state"], params["create"], params["planned"] and params["check_mode"],
+        params["programs_upgraded"] and params["check_mode"], params["restart"],
         params["system_identifier"],
         _initdb_arguments(params), params["superuser"], files, credentials.desired(params), params["unit"], config,
         [path for path in (os.path.dirname(log_file), params["socket_directory"]) if path], log_file,
@@ -193,7 +195,7 @@ def _restart_reasons(host: Host, wanted: Wanted, connection: login.Session, inst
                if meant[name] != running[name] and not (name in tuned and meant[name] in _TUNE_YOURSELF)}
     if not settings:
         reasons = {row["name"] for row in rows if row["pending_restart"]}
-    if _runs_other_programs(host, instance):
+    if wanted.programs_upgraded or _runs_other_programs(host, instance):
         reasons.add("bindir")
     return sorted(reasons)
 
@@ -206,10 +208,16 @@ def _is_doubtful(row: Mapping[str, Any], settings: Mapping[str, str]) -> bool:
 
 
 def _runs_other_programs(host: Host, instance: Instance) -> bool:
-    pid = instance.process.pid if instance.process else 0
+    """Return whether a server runs what is no longer, or not, the program at hand; an upgrade of packages leaves it so."""
+    running = "/proc/%d/exe" % (instance.process.pid if instance.process else 0)
+    found = os.stat(host.programs.path("postgres"))
     try:
-        return not os.path.samefile("/proc/%d/exe" % pid, host.programs.path("postgres"))
-    except OSError:
+        return not os.path.samestat(os.stat(running), found)
+    except PermissionError:
+        # Root without CAP_SYS_PTRACE, as in a container; the server's own account may look.
+        printed = tools.run(["stat", "--dereference", "--format=%d %i", running], host.programs.user)
+        return printed.split() != [str(found.st_dev), str(found.st_ino)]
+    except FileNotFoundError:
         return False
 
 

@@ -15,7 +15,8 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import
 DATA = "/srv/node1/data"
 CONF, HBA, AUTO, PASS = DATA + "/postgresql.conf", DATA + "/pg_hba.conf", DATA + "/postgresql.auto.conf", "/srv/node1/passfile"
 OPTIONS: dict[str, Any] = {
-    "data_directory": DATA, "state": "started", "create": True, "planned": False, "check_mode": False, "restart": "when_needed",
+    "data_directory": DATA, "state": "started", "create": True, "planned": False, "programs_upgraded": False, "check_mode": False,
+    "restart": "when_needed",
     "system_identifier": "", "initdb": None, "superuser": "postgres", "configuration": None, "hba": None, "ident": None,
     "config_directory": "", "passfile": "", "passfile_entries": None, "log_file": "", "socket_directory": "",
     "listen_address": "localhost", "unit": "", "tls_directory": "", "tls_certificate": None, "tls_key": None, "tls_ca": None,
