@@ -49,9 +49,7 @@ molecule: $(VENV)/development ## The molecule scenario on instances of this mach
 	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule test --scenario-name embedded
 
 .PHONY: lab
-lab: $(VENV)/development ## The molecule scenarios on Debian hosts, which Docker runs: make lab [SCENARIO=streaming] [LAB_SUITE=forky]
-	@docker info > /dev/null 2>&1 || { \
-		echo "The lab needs a Docker engine, and none answers 'docker info'; start one, or run 'make molecule', which needs none." >&2; exit 1; }
+lab: engine $(VENV)/development ## The molecule scenarios on Debian hosts, which Docker runs: make lab [SCENARIO=streaming] [LAB_SUITE=forky]
 	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule destroy
 	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all --exclude embedded)
 
@@ -74,6 +72,15 @@ bench: $(VENV)/development ## Measure the main job beside bare commands and comm
 .PHONY: bench-modules
 bench-modules: $(VENV)/development ## Measure each SQL module beside community.postgresql's
 	@$(RUN)/python benchmarks/modules.py $(ARGS)
+
+.PHONY: bench-lab
+bench-lab: engine $(VENV)/development ## Measure deploy and a minor upgrade on Debian hosts, which Docker runs
+	@$(RUN)/python benchmarks/lab.py $(ARGS)
+
+.PHONY: engine
+engine:
+	@docker info > /dev/null 2>&1 || { echo "The lab's hosts need a Docker engine, and none answers 'docker info'; start one," \
+		"or run 'make molecule' and 'make bench', which need none." >&2; exit 1; }
 
 .PHONY: build
 build: $(VENV)/runtime ## The collection as an artifact, in build/

@@ -81,8 +81,7 @@ def ours(here: Scene, in_process: bool = True) -> Job:
     shutil.copy(ROOT / "inventories/shop.sql", folder)
     (folder / "inventory.yml").write_text(yaml.safe_dump(inventory))
     argv = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", str(folder / "inventory.yml"), "pgmahout.cluster.deploy"]
-    env = _ansible_env(ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"), ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".collections"))
-    return Job(argv, env, None, {"PGHOST": str(here.home / "run"), "PGUSER": "postgres"})
+    return Job(argv, our_env(), None, {"PGHOST": str(here.home / "run"), "PGUSER": "postgres"})
 
 
 def install_peer() -> None:
@@ -133,6 +132,12 @@ def check_unchanged(printed: str) -> None:
     changed = re.findall(r"changed=(\d+)", printed)
     if not changed or any(count != "0" for count in changed):
         raise ContenderError(f"The second run was to change nothing:\n{printed[-4000:]}")
+
+
+def our_env(**variables: str) -> dict[str, str]:
+    """The environment in which Ansible finds this checkout as a collection, and these variables."""
+    checkout = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections")}
+    return _ansible_env(**checkout, **variables)
 
 
 def _ansible_env(**variables: str) -> dict[str, str]:

@@ -9,16 +9,9 @@ made is checked outside the time that is measured. The results are printed and k
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import importlib.metadata
-import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +19,8 @@ from typing import Any
 # The checkout is not installed anywhere, so Python is told where it is.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import contenders
-from benchmarks.scene import ROOT, ContenderError, Job, Scene, scene, timed
-from tests.support.postgres import bindir
+from benchmarks import contenders, report
+from benchmarks.scene import Job, Scene, scene, server_version, timed
 
 BARE, PEER, PEER_AGAIN, OURS, OURS_AGAIN = (
     "bare shell commands", "community.postgresql, fresh", "community.postgresql, again", "pgmahout.cluster, fresh",
@@ -42,7 +34,6 @@ CONTENDERS: list[tuple[Callable[[Scene], Job], str, str | None]] = [
 ]
 AIMS = [(OURS, BARE, 2.5), (OURS, PEER, 0.75), (OURS_AGAIN, BARE, 1.2), (OURS_AGAIN, PEER_AGAIN, 0.5)]
 STANDBYS = (2, 4, 8)
-RESULTS = ROOT / "benchmarks" / "results"
 
 Samples = dict[Any, list[float]]
 
@@ -70,20 +61,9 @@ def measure_growth(samples: Samples) -> None:
 
 
 def note(samples: Samples, what: Any, seconds: float) -> None:
-    """Keep a figure and tell it, since the whole takes minutes."""
+    """Keep a figure and tell it."""
     samples.setdefault(what, []).append(round(seconds, 3))
-    label = f"{what} standbys" if what in STANDBYS else what
-    print(f"{seconds:8.2f} s  {label}", file=sys.stderr, flush=True)
-
-
-def machine() -> dict[str, Any]:
-    """The date, the machine's size, and the versions."""
-    programs = bindir(18)
-    assert programs is not None
-    told = subprocess.run([programs / "postgres", "--version"], text=True, capture_output=True, check=True).stdout
-    return {"date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(), "cores": os.cpu_count(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-            "postgresql": told.split()[-1], "ansible_core": importlib.metadata.version("ansible-core")}
+    report.tell(seconds, f"{what} standbys" if what in STANDBYS else what)
 
 
 def ratios(samples: Samples) -> list[dict[str, Any]]:
@@ -104,67 +84,31 @@ def further(growth: Samples, count: int) -> str:
     return f"{(statistics.median(growth[count]) - statistics.median(growth[fewer])) / (count - fewer):.2f} s"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in markdown, its columns aligned; all but the first are figures."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-
-    def line(cells: Sequence[str]) -> str:
-        figures = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:])]
-        return "| " + " | ".join([cells[0].ljust(widths[0]), *figures]) + " |"
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(map(line, [head, rule, *rows]))
-
-
-def spread(samples: Sequence[float]) -> list[str]:
-    """Median, least and most."""
-    return [f"{value:.2f} s" for value in (statistics.median(samples), min(samples), max(samples))]
-
-
-def report(size: dict[str, Any], samples: Samples, growth: Samples) -> str:
-    """The results in markdown."""
-    runs = len(samples[BARE])
-    return "\n\n".join([
-        "One primary, two standbys (one cascading) and one logical subscriber on one machine, with a database, roles, slots"
-        f" and a publication. Measured on {size['date']}: {size['cores']} cores, {size['memory_gib']} GiB of memory,"
-        f" PostgreSQL {size['postgresql']}, ansible-core {size['ansible_core']}; runs of each: {runs}, taken in turn.",
-        table(["what", "median", "min", "max"], [[what, *spread(figures)] for what, figures in samples.items()]),
-        table(["ratio of the medians", "measured", "aim", ""],
-              [[f"{row['what']} / {row['to']}", f"{row['ratio']:.2f}", f"at most {row['aim']}",
-                "met" if row["met"] else "missed"] for row in ratios(samples)]),
-        table(["direct standbys of one primary, fresh", "median", "min", "max", "each further one"],
-              [[str(count), *spread(figures), further(growth, count)] for count, figures in growth.items()]),
-    ]) + "\n"
-
-
 def keep(size: dict[str, Any], samples: Samples, growth: Samples) -> str:
-    """Write the results for programs and for people, and return the latter."""
-    text = report(size, samples, growth)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "main_job.md").write_text(text)
-    (RESULTS / "main_job.json").write_text(json.dumps(
-        {**size, "seconds": samples, "ratios": ratios(samples), "seconds_by_standbys": growth}, indent=2) + "\n")
-    return text
+    """Keep the results, and return them as they are for people."""
+    return report.keep("main_job", [
+        "One primary, two standbys (one cascading) and one logical subscriber on one machine, with a database, roles, slots"
+        f" and a publication. {report.measured_on(size)}; runs of each: {len(samples[BARE])}, taken in turn.",
+        report.table(["what", "median", "min", "max"], [[what, *report.spread(figures)] for what, figures in samples.items()]),
+        report.table(["ratio of the medians", "measured", "aim", ""],
+                     [[f"{row['what']} / {row['to']}", f"{row['ratio']:.2f}", f"at most {row['aim']}",
+                       report.verdict(row["met"])] for row in ratios(samples)]),
+        report.table(["direct standbys of one primary, fresh", "median", "min", "max", "each further one"],
+                     [[str(count), *report.spread(figures), further(growth, count)] for count, figures in growth.items()]),
+    ], {**size, "seconds": samples, "ratios": ratios(samples), "seconds_by_standbys": growth})
 
 
-def main() -> None:
-    """Measure, print and keep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often each contender runs (default: 5)")
-    runs = parser.parse_args().runs
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+def benchmark(runs: int) -> str:
+    """Measure and keep the results."""
     samples: Samples = {}
     growth: Samples = {}
-    try:
-        contenders.install_peer()
-        for number in range(1, runs + 1):
-            print(f"round {number} of {runs}", file=sys.stderr)
-            measure_main_job(samples)
-            measure_growth(growth)
-    except ContenderError as failure:
-        sys.exit(str(failure))
-    print(keep(machine(), samples, growth))
+    contenders.install_peer()
+    for number in range(1, runs + 1):
+        print(f"round {number} of {runs}", file=sys.stderr)
+        measure_main_job(samples)
+        measure_growth(growth)
+    return keep(report.machine(server_version()), samples, growth)
 
 
 if __name__ == "__main__":
-    main()
+    report.command(__doc__, 5, "each contender runs", benchmark)

@@ -12,12 +12,10 @@ The results are printed and kept in benchmarks/results.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
 import secrets
-import signal
 import statistics
 import subprocess
 import sys
@@ -28,9 +26,9 @@ from typing import Any, NamedTuple
 # The checkout is not installed anywhere, so Python is told where it is.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import report
 from benchmarks.contenders import PEER_PACKAGE, PEER_VENV, install_peer
-from benchmarks.main_job import RESULTS, machine, table
-from benchmarks.scene import ROOT, ContenderError, Job, timed
+from benchmarks.scene import ROOT, ContenderError, Job, server_version, timed
 from tests.support.postgres import Server, scratch_server
 
 OURS, PEER = "pgmahout.cluster", "community.postgresql"
@@ -154,7 +152,7 @@ def measure_size(server: Server, count: int, rounds: int, samples: Samples) -> N
             for run in reversed(RUNS):
                 measured = measure(server, jobs[collection][state], run == "change")
                 samples.setdefault((count, what, run, collection), []).append(measured)
-                print(f"{measured.seconds:8.2f} s  {what}, {count} tables, {run}, {collection}", file=sys.stderr, flush=True)
+                report.tell(measured.seconds, f"{what}, {count} tables, {run}, {collection}")
 
 
 def turns(rounds: int) -> Iterator[tuple[str, int]]:
@@ -177,49 +175,32 @@ def medians(samples: Samples) -> list[dict[str, Any]]:
     return rows
 
 
-def report(size: dict[str, Any], samples: Samples) -> str:
-    """The results in markdown."""
-    runs = len(next(iter(samples.values())))
+def keep(size: dict[str, Any], samples: Samples) -> str:
+    """Keep the results, and return them as they are for people."""
     rows = [[f"{row['module']}, {row['run']}", str(row["tables"]),
              *(f"{row[side]['seconds']:.2f} s" for side in (OURS, PEER)), f"{row['ratio']:.2f}",
              *(" / ".join(f"{row[side][what]:g}" for side in (OURS, PEER)) for what in ("statements", "connections"))]
             for row in medians(samples)]
-    return "\n\n".join([
-        "Each SQL module beside its counterpart of community.postgresql, at one server: the module's whole process on its host,"
-        f" medians of {runs} runs taken in turn. Measured on {size['date']}: {size['cores']} cores, {size['memory_gib']} GiB of"
-        f" memory, PostgreSQL {size['postgresql']}, ansible-core {size['ansible_core']}, community.postgresql"
-        f" of {size['peer']}. Statements and connections are those in the server's log, ours / theirs.",
-        table(["what", "tables", OURS, PEER, "ratio", "statements", "connections"], rows)]) + "\n"
-
-
-def keep(size: dict[str, Any], samples: Samples) -> str:
-    """Write the results for programs and for people, and return the latter."""
-    text = report(size, samples)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "modules.md").write_text(text)
     runs = [{"tables": count, "module": what, "run": run, "collection": collection,
              "seconds": [round(one.seconds, 3) for one in measured]}
             for (count, what, run, collection), measured in samples.items()]
-    (RESULTS / "modules.json").write_text(json.dumps({**size, "medians": medians(samples), "runs": runs}, indent=2) + "\n")
-    return text
+    return report.keep("modules", [
+        "Each SQL module beside its counterpart of community.postgresql, at one server: the module's whole process on its host,"
+        f" medians of {len(next(iter(samples.values())))} runs taken in turn. {report.measured_on(size)}, community.postgresql of"
+        f" {size['peer']}. Statements and connections are those in the server's log, ours / theirs.",
+        report.table(["what", "tables", OURS, PEER, "ratio", "statements", "connections"], rows),
+    ], {**size, "medians": medians(samples), "runs": runs})
 
 
-def main() -> None:
-    """Measure, print and keep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="how often each module runs (default: 5)")
-    runs = parser.parse_args().runs
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+def benchmark(runs: int) -> str:
+    """Measure and keep the results."""
     samples: Samples = {}
-    try:
-        install_peer()
-        for count in SIZES:
-            with scratch_server(18, log_statement="all", log_connections="on", log_line_prefix="%a|") as server:
-                measure_size(server, count, runs, samples)
-    except ContenderError as failure:
-        sys.exit(str(failure))
-    print(keep({**machine(), "peer": PEER_PACKAGE.replace("==", " ")}, samples))
+    install_peer()
+    for count in SIZES:
+        with scratch_server(18, log_statement="all", log_connections="on", log_line_prefix="%a|") as server:
+            measure_size(server, count, runs, samples)
+    return keep({**report.machine(server_version()), "peer": PEER_PACKAGE.replace("==", " ")}, samples)
 
 
 if __name__ == "__main__":
-    main()
+    report.command(__doc__, 5, "each module runs", benchmark)

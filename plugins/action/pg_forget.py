@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgmahout founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of pg_forget: take the passwords of a cluster out of the secrets file."""
+"""The controller's side of pg_forget: take the secrets of a cluster out of the secrets file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import secret
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Forget the passwords of a cluster."""
+    """Forget the passwords and certificates of a cluster."""
 
     _requires_connection = False
     _supports_check_mode = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
-from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import inventory
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import certificates, inventory
 
 ROLES = Path(__file__).parent.parent.parent / "roles"
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Return the fact ``pg_inventory``, or refuse the inventory."""
+    """Return the inventory as one value, or refuse it."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -41,11 +42,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             complaints += unknown(host, given, specs)
             variables[host], found = self._resolve(host, {**defaults, **given}, specs)
             complaints += found
-        complaints = complaints or inventory.complaints(variables)
+        complaints = complaints or inventory.complaints(variables) or self._about_certificates(variables)
         if complaints:
             raise AnsibleActionFail("\n".join(complaints))
-        result["ansible_facts"] = {"pg_inventory": inventory.build(variables)}
+        result.update(inventory.build(variables))
         return result
+
+    def _about_certificates(self, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Return what is wrong with the certificates that members were given."""
+        found, read, now = [], certificates.reader(self._loader), datetime.now(timezone.utc)
+        for host, given in variables.items():
+            if given["pg_server_tls"]:
+                found += certificates.complaints(certificates.Asked(host, given, now), read)
+        return found
 
     def _specs(self) -> dict[str, Any]:
         specs: dict[str, Any] = {}

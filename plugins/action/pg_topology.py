@@ -15,7 +15,7 @@ from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import invent
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Return the fact ``pg_topology``, or refuse to go on."""
+    """Return what each member is to be, or refuse to go on."""
 
     _requires_connection = False
     _supports_check_mode = True
@@ -32,7 +32,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         refusals = problems(results) + inventory.clashes(known["members"], machines(results)) + decided["refusals"]
         if refusals and self._task.args.get("refuse", True):
             raise AnsibleActionFail("\n".join(refusals))
-        result["ansible_facts"] = {"pg_topology": {**decided, "refusals": refusals, "hosts": hosts}}
+        result.update(decided, refusals=refusals, hosts=hosts)
         return result
 
 

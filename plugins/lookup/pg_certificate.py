@@ -66,13 +66,11 @@ import os
 from datetime import datetime, timezone
 from typing import Any
 
-import cryptography
 from ansible.errors import AnsibleError
-from ansible.parsing.vault import is_encrypted
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
-from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import certificates, secrets_file
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import authority, certificates, secrets_file
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]
@@ -80,10 +78,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]
 
     def run(self, terms: Any, variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
         """Return the certificate, the key and the authority's certificate of each member."""
-        if int(cryptography.__version__.split(".")[0]) < 42:
-            raise AnsibleError("The package cryptography of the Python that runs Ansible has the version %s; install 42 or newer."
-                               % cryptography.__version__)
         try:
+            authority.require()
             return [self._of(member, variables) for member in terms]
         except (InputError, secrets_file.Unusable) as error:
             raise AnsibleError(str(error)) from None
@@ -96,16 +92,5 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         of_member = hostvars[member]
         asked = certificates.Asked(member, of_member, datetime.now(timezone.utc))
         path = of_member.get("pg_cluster_secrets_file") or variables.get("pg_cluster_secrets_file") or secrets_file.DEFAULT
-        return certificates.given(asked, self._read) or certificates.made(
+        return certificates.given(asked, certificates.reader(self._loader)) or certificates.made(
             asked, os.path.expanduser(path), keep=not variables["ansible_check_mode"], tell=self._display.v)
-
-    def _read(self, path: str) -> str:
-        place = os.path.abspath(os.path.expanduser(path))
-        with open(place, "rb") as file:
-            held = file.read()
-        if not is_encrypted(held):
-            return held.decode(errors="replace")
-        try:
-            return str(self._loader.get_text_file_contents(place))
-        except AnsibleError as error:
-            raise OSError(str(error).rstrip(".")) from None

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pg_forget
-short_description: The passwords of a cluster are forgotten
+short_description: The passwords and certificates of a cluster are forgotten
 version_added: 1.0.0
 description:
-  - Takes the passwords that were made for a cluster out of the secrets file on the controller, and the file away when it is
-    empty.
+  - Takes the passwords and certificates that were made for a cluster out of the secrets file on the controller, the authority
+    with the last certificate, and the file away when it is empty.
 attributes:
   check_mode:
     support: full
     description: Only looks.
   diff_mode:
     support: none
-    description: Passwords are not shown.
+    description: Secrets are not shown.
 options:
   cluster:
     description:

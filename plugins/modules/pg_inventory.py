@@ -10,9 +10,9 @@ short_description: The inventory as one value, checked before anything is touche
 version_added: 1.0.0
 description:
   - Resolves the variables of this collection's roles for every host of the play that has a C(pg_cluster_name), checks each
-    against the roles' argument specifications and all of them together, and returns members and clusters as the fact
-    C(pg_inventory).
-  - Everything that is wrong is told at once. No secret is in the fact.
+    against the roles' argument specifications and all of them together, and returns members and clusters. Registered as
+    C(pg_inventory), they are what the other parts of the collection look for.
+  - Everything that is wrong is told at once. No secret is in the result.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -29,18 +29,16 @@ EXAMPLES = r"""
 - name: The inventory is right
   pgmahout.cluster.pg_inventory:
   run_once: true
+  register: pg_inventory
 """
 
 RETURN = r"""
-ansible_facts:
-  description: The fact C(pg_inventory).
+members:
+  description: By host, the cluster of each member, its address, port, data directory, slot, and who may connect to it.
   returned: success
   type: dict
-  contains:
-    pg_inventory:
-      description:
-        - C(members) by host, each with its cluster, address, port, data directory, slot, and who may connect to it; C(clusters)
-          by name, each with its members, its subscribers, and how to reach the member that takes writes.
-      returned: success
-      type: dict
+clusters:
+  description: By name, the members of each cluster, its subscribers, and how to reach the member that takes writes.
+  returned: success
+  type: dict
 """

@@ -28,7 +28,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Nothing is fetched. What is newest is told from the lists of packages that the host has, however old these are.
+      - Nothing is fetched. What is newest is told from the lists of packages that the host has, however old these are. Where
+        O(repository) changes with O(state=latest), all of O(packages) are told to be upgraded; nobody knows yet what it has.
 options:
   packages:
     description:

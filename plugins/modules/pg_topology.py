@@ -9,8 +9,8 @@ module: pg_topology
 short_description: Who is primary today, and what each member is to be
 version_added: 1.0.0
 description:
-  - Compares what M(pgmahout.cluster.pg_replication_info) found on every member (registered as C(pg_found)) with the fact
-    C(pg_inventory), and returns the fact C(pg_topology).
+  - Compares what M(pgmahout.cluster.pg_replication_info) found on every member (registered as C(pg_found)) with what
+    M(pgmahout.cluster.pg_inventory) returned (registered as C(pg_inventory)).
   - The instances say who is primary, never the inventory, save on the very first run. A former primary is left alone. Two
     primaries, different systems in one cluster, and anything doubtful are refused with the members named.
   - Runs on the controller.
@@ -24,7 +24,7 @@ attributes:
 options:
   refuse:
     description:
-      - Whether refusals are an error. With V(false) they are in the fact, for a play that only looks.
+      - Whether refusals are an error. With V(false) they are in the result, for a play that only looks.
     type: bool
     default: true
 author:
@@ -35,18 +35,32 @@ EXAMPLES = r"""
 - name: Who is what is decided
   pgmahout.cluster.pg_topology:
   run_once: true
+  register: pg_topology
 """
 
 RETURN = r"""
-ansible_facts:
-  description: The fact C(pg_topology).
+members:
+  description:
+    - By host, the role of each member (primary, standby, left), its action (create, clone, follow, run, leave), upstream, depth
+      in the cascade, slots and note.
   returned: success
   type: dict
-  contains:
-    pg_topology:
-      description:
-        - C(members) by host, each with role (primary, standby, left), action (create, clone, follow, run, leave), upstream, depth
-          in the cascade, slots and note; C(clusters) by name with their primary; C(depth) of the longest cascade; C(refusals).
-      returned: success
-      type: dict
+clusters:
+  description: By name, the primary of each cluster, and whether it exists and runs.
+  returned: success
+  type: dict
+depth:
+  description: How many standbys the longest cascade has, one after the other.
+  returned: success
+  type: int
+refusals:
+  description: Why nothing may be touched, each in a sentence.
+  returned: success
+  type: list
+  elements: str
+hosts:
+  description: The members that take part in this run.
+  returned: success
+  type: list
+  elements: str
 """

@@ -8,66 +8,20 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import yaml
 
+from tests.support import playbooks
+from tests.support.playbooks import ROOT, Run, wait_until
 from tests.support.postgres import free_port, server_user
-
-ROOT = Path(__file__).parent.parent.parent
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
-TASK = re.compile(r"^TASK \[(?:\S+ : )?(.*)\] \**$")
-CHANGED = re.compile(r"^changed: \[(\S+?)\]")
-
-
-class Run:
-    """A playbook that ran: what it printed, and what it says it changed."""
-
-    def __init__(self, returncode: int, output: str) -> None:
-        self.returncode = returncode
-        self.output = output
-
-    @property
-    def changed(self) -> dict[str, int]:
-        """How many tasks changed something on each host."""
-        return {host: int(changed) for host, _ok, changed, _unreachable, _failed in RECAP.findall(self.output)}
-
-    @property
-    def changes(self) -> list[tuple[str, str]]:
-        """The tasks that changed something, each with the host; hosts of one task in the order of their names."""
-        found: list[tuple[str, str]] = []
-        task = ""
-        for line in self.output.splitlines():
-            if match := TASK.match(line):
-                task = match.group(1)
-            elif match := CHANGED.match(line):
-                found.append((task, match.group(1)))
-        order = {name: position for position, (name, _host) in reversed(list(enumerate(found)))}
-        return sorted(found, key=lambda pair: (order[pair[0]], pair[1]))
-
-    def ok(self) -> Run:
-        """Itself, once it is certain that it did not fail."""
-        assert self.returncode == 0, self.output[-6000:]
-        return self
-
-    def refused(self, *words: str) -> str:
-        """The output of a run that must have refused to go on, with these words, before it changed anything."""
-        assert self.returncode != 0, "was expected to be refused and was not"
-        assert sum(self.changed.values()) == 0, self.output[-6000:]
-        flat = re.sub(r"\s+", " ", self.output)
-        for word in words:
-            assert word in flat, f"{word!r} is not in: {flat[-3000:]}"
-        return flat
 
 
 class Lab:
@@ -101,19 +55,13 @@ class Lab:
             self.inventory = before
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
+        """Write the inventory as it is now, and return the command that runs a playbook with it."""
         self.path.write_text(yaml.safe_dump(self.inventory, sort_keys=False))
-        return [str(Path(sys.executable).parent / "ansible-playbook"), f"pgmahout.cluster.{playbook}", "-i", str(self.path),
-                *arguments]
-
-    @staticmethod
-    def environment() -> dict[str, str]:
-        return {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+        return playbooks.command(playbook, [self.path], *arguments)
 
     def play(self, playbook: str, *arguments: str) -> Run:
         """Run a playbook to its end."""
-        done = subprocess.run(self.command(playbook, *arguments), cwd=ROOT, env=self.environment(), text=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return Run(done.returncode, done.stdout)
+        return playbooks.run(self.command(playbook, *arguments))
 
     def deploy(self, *arguments: str) -> Run:
         """Run deploy."""
@@ -121,7 +69,7 @@ class Lab:
 
     def kill_after(self, seconds: float) -> bool:
         """Run deploy and kill it after a time; return whether it still ran then."""
-        running = subprocess.Popen(self.command("deploy"), cwd=ROOT, env=self.environment(), stdin=subprocess.DEVNULL,
+        running = subprocess.Popen(self.command("deploy"), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             running.wait(seconds)
@@ -190,14 +138,6 @@ class Lab:
                 os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
             wait_until(lambda: not pid_file.exists(), 30)  # noqa: B023 - called within the same turn
         shutil.rmtree(self.home, ignore_errors=True)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something holds; fail when it does not in time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "what was awaited did not come"
-        time.sleep(0.05)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.lab import ROOT, Run, new_lab
+from tests.e2e.lab import new_lab
+from tests.support.playbooks import ROOT, Run
 
 BIN = Path(sys.executable).parent
 #: The environment of a user who has no checkout.

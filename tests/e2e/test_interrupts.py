@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.lab import Lab, new_lab, wait_until
+from tests.e2e.lab import Lab, new_lab
+from tests.support.playbooks import wait_until
 
 KILLS = 20
 SEED = int(os.environ.get("PGMAHOUT_SEED", "20261122"))

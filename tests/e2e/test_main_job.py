@@ -16,7 +16,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.e2e.lab import Lab, Run, wait_until
+from tests.e2e.lab import Lab
+from tests.support.playbooks import Run, wait_until
 
 HOSTS = ("node1", "node2", "node3", "reporting1")
 ORDERS = ("node1", "node2", "node3")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -72,3 +73,20 @@ def test_the_reader_is_not_misled(hostile: Server) -> None:
         assert found["not_visible"] == []
     finally:
         hostile.sql("DROP PUBLICATION everything", "odd", options=writable)
+
+
+@pytest.fixture
+def lonely() -> Iterator[Server]:
+    """A server on which a commit waits for a standby that is not there."""
+    with scratch_server(18, synchronous_standby_names="absent") as server:
+        yield server
+
+
+@pytest.mark.parametrize(("module", "options"), [case for case in CASES if "login_db" not in case[1]],
+                         ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_made_does_not_wait_for_a_synchronous_standby(lonely: Server, module: str, options: dict[str, Any]) -> None:
+    with ThreadPoolExecutor() as pool:
+        try:
+            assert pool.submit(ok, module, **lonely.login, **options).result(timeout=30)["changed"] is True
+        finally:
+            lonely.stop("immediate")  # so that nothing goes on waiting

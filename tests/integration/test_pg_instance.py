@@ -247,6 +247,15 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_made(newest: Server,
         assert tree(newest.home) == before
 
 
+def test_a_socket_that_another_server_uses_is_refused_though_its_address_is_another(newest: Server, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / (".s.PGSQL.%d" % newest.port)))
+        listener.listen()
+        said = refused(MODULE, **instance(newest, socket_directory=str(tmp_path)))
+        assert "listen on %s port %d and something else does already" % (tmp_path, newest.port) in said
+    assert not newest.data.exists()
+
+
 def test_a_server_is_not_stopped_for_a_port_that_is_taken(node: Server) -> None:
     began = started(node)
     with socket.socket() as listener:

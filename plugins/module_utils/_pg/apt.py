@@ -10,6 +10,7 @@ The sources are the manual pages apt-get(8), apt-mark(8), apt.conf(5), dpkg(1) a
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import re
 import time
@@ -69,26 +70,23 @@ class Current(NamedTuple):
 
     Attributes:
         packages: those that are installed, by name.
-        candidates: the versions that apt would install, by name; only read where the newest is asked for.
         files: the present text of each file; None where missing.
         codename: what the release calls itself.
         stale: whether the lists of packages are to be fetched before they are used.
         interrupted: whether a dpkg was killed, so that apt refuses to work.
         policy_repair: the command that takes away a policy that a killed run has left; ``""`` without.
+        serves: whether there is an instance that packages could start or stop.
+        candidates: the versions that apt would install, by name; only read where the newest is asked for.
     """
 
     packages: Mapping[str, Package]
-    candidates: Mapping[str, str] = {}
     files: Mapping[str, Optional[str]] = {}
     codename: str = ""
     stale: bool = False
     interrupted: bool = False
     policy_repair: str = ""
-
-    @property
-    def serves(self) -> bool:
-        """Whether a server may run here, as some of its packages is installed."""
-        return any(re.match(r"\Apostgresql-\d+\Z", name) for name in self.packages)
+    serves: bool = False
+    candidates: Mapping[str, str] = {}
 
 
 class Host:
@@ -175,17 +173,29 @@ def desired(params: Mapping[str, Any]) -> Wanted:
 
 
 def read(_host: Host, wanted: Wanted) -> Current:
-    """Return what is on the host; what is the newest is asked of the repositories, unless in check mode."""
-    stale = _is_stale(wanted.valid_time)
-    if wanted.latest and stale and not wanted.check_mode:
-        _update(wanted.timeout)
-        stale = False
-    newest = packages.candidates(tools.run(["apt-cache", "policy", *wanted.packages])) if wanted.latest else {}
-    return Current(
-        packages.installed(read_text(ROOT + packages.STATUS_FILE) or ""), newest,
-        {path: read_text(ROOT + path) for path in (CREATECLUSTER_FILE, *apt_repository.files(None, ""))},
+    """Return what is on the host.
+
+    What is the newest is asked of the repositories, unless in check mode, or where those are not yet the ones asked for.
+    """
+    current = Current(
+        _installed(), {path: read_text(ROOT + path) for path in (CREATECLUSTER_FILE, *apt_repository.files(None, ""))},
         packages.codename(read_text(ROOT + packages.OS_RELEASE_FILE) or ""),
-        stale, _is_interrupted(), service_policy.repair(ROOT + service_policy.PATH))
+        _is_stale(wanted.valid_time), bool(_journal()) and _is_idle(), service_policy.repair(ROOT + service_policy.PATH),
+        bool(glob.glob(ROOT + "/etc/postgresql/*/*/postgresql.conf")))
+    if not wanted.latest:
+        return current
+    if current.stale and not wanted.check_mode and not _is_moved(_files(current, wanted)):
+        _update(wanted.timeout)
+    return current._replace(candidates=packages.candidates(tools.run(["apt-cache", "policy", *wanted.packages])))
+
+
+def _installed() -> Dict[str, Package]:
+    return packages.installed("\n\n".join(read_text(path) or "" for path in (ROOT + packages.STATUS_FILE, *_journal())))
+
+
+def _journal() -> List[str]:
+    """Return the files of dpkg's journal, in their order; once dpkg has ended, such are left only where it was killed."""
+    return sorted(glob.glob(ROOT + _DPKG + "/updates/[0-9]*"))
 
 
 def _is_stale(valid_time: int) -> bool:
@@ -194,18 +204,9 @@ def _is_stale(valid_time: int) -> bool:
     if not (os.path.isdir(lists) and any(name.endswith("Release") for name in os.listdir(lists))):
         return True
     fetched = os.stat(lists).st_mtime
-    places = [sources, sources + ".d"]
-    places += [os.path.join(places[1], name) for name in os.listdir(places[1])] if os.path.isdir(places[1]) else []
+    places = [sources, sources + ".d", *glob.glob(sources + ".d/*"), ROOT + apt_repository.KEY_FILE]
     changed = max((os.stat(place).st_mtime for place in places if os.path.exists(place)), default=0.0)
     return fetched < changed or fetched < time.time() - valid_time
-
-
-def _is_interrupted() -> bool:
-    """Return whether dpkg has left work undone, as apt itself finds out, and is not just at it."""
-    updates = ROOT + _DPKG + "/updates"
-    if not (os.path.isdir(updates) and any(name.isdigit() for name in os.listdir(updates))):
-        return False
-    return _is_idle()
 
 
 def plan(current: Current, wanted: Wanted) -> Plan:
@@ -215,8 +216,8 @@ def plan(current: Current, wanted: Wanted) -> Plan:
         StateError: the suite of the repository is neither given nor known.
     """
     files = _files(current, wanted)
-    is_new_source = files.get(apt_repository.SOURCES_FILE) is not None
-    versions = {name: _version_then(current, wanted, name, is_new_source) for name in wanted.packages}
+    is_moved = _is_moved(files)
+    versions = {name: _version_then(current, wanted, name, is_moved) for name in wanted.packages}
     names = [name for name, version in versions.items() if version != _version(current, name)]
     hold = _hold(current, wanted, names)
     steps = [Action("policy", current.policy_repair)] if current.policy_repair else []
@@ -224,7 +225,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
               for path, text in files.items()]
     if current.interrupted:
         steps.append(_run("dpkg", "--configure", "-a", serves=current.serves))
-    if names and (is_new_source or (current.stale and not wanted.latest)):
+    if names and (is_moved or (current.stale and not wanted.latest)):
         steps.append(Action("update", "apt-get update"))
     steps += [_installation(current, wanted, names)] if names else []
     steps += [_run("apt-mark", "hold", *hold)] if hold else []
@@ -241,13 +242,18 @@ def _files(current: Current, wanted: Wanted) -> Dict[str, Optional[str]]:
     return {path: text for path, text in texts.items() if current.files.get(path) != text}
 
 
-def _version_then(current: Current, wanted: Wanted, name: str, is_new_source: bool) -> str:
-    """Return the version of a package after the steps; what a source has that is not there yet nobody knows."""
+def _is_moved(files: Mapping[str, Optional[str]]) -> bool:
+    """Return whether packages will come from elsewhere once some files are written."""
+    return bool(files.keys() - {CREATECLUSTER_FILE})
+
+
+def _version_then(current: Current, wanted: Wanted, name: str, is_moved: bool) -> str:
+    """Return the version of a package after the steps; what a repository has that is not asked yet nobody knows."""
     if name not in current.packages:
         return _INSTALLED
     if not wanted.latest:
         return _version(current, name)
-    return _NEWEST if is_new_source else current.candidates.get(name, _version(current, name))
+    return _NEWEST if is_moved else current.candidates.get(name, _version(current, name))
 
 
 def _version(current: Current, name: str) -> str:
@@ -305,13 +311,13 @@ def apply(_host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any
     return {"upgraded": [name for name in wanted.packages if name in before and before[name].version != after[name].version]}
 
 
-def _installed() -> Dict[str, Package]:
-    return packages.installed(read_text(ROOT + packages.STATUS_FILE) or "")
-
-
 def _update(timeout: int) -> None:
-    """Fetch the lists of packages. When they were all as new as could be apt leaves no trace, so we note when that was."""
-    _insist(["apt-get", "update", "-q"], timeout)
+    """Fetch the lists of packages, and note when that was, since apt touches their directory when it fails, or not at all."""
+    try:
+        _insist(["apt-get", "update", "-q"], timeout)
+    except StateError:
+        os.utime(ROOT + _LISTS, (0, 0))
+        raise
     os.utime(ROOT + _LISTS)
 
 

@@ -15,6 +15,9 @@ from typing import Dict, Iterator, Mapping, Sequence
 from .errors import InputError, StateError, ToolError
 from .instance import Host
 
+#: What a server says that was built without OpenSSL.
+_NO_TLS = "SSL is not supported by this build"
+
 
 def check(host: Host, text: str) -> None:
     """Refuse a configuration that the server would refuse.
@@ -26,8 +29,10 @@ def check(host: Host, text: str) -> None:
         try:
             host.programs.run("postgres", "-D", draft, "-C", "port")
         except ToolError as error:
-            raise InputError("The settings asked for are refused by PostgreSQL: %s; correct it in pg_server_settings."
-                             % _complaint(error)) from None
+            complaint = _complaint(error)
+            remedy = "set pg_server_tls to false, or use programs that can" if _NO_TLS in complaint else (
+                "correct it in pg_server_settings")
+            raise InputError("The settings asked for are refused by PostgreSQL: %s; %s." % (complaint, remedy)) from None
 
 
 def meant(host: Host, texts: Mapping[str, str], names: Sequence[str]) -> Dict[str, str]:
@@ -77,7 +82,7 @@ def check_socket_directory(directory: str, port: int) -> None:
                          % (path, len(path.encode("utf-8")), longest))
 
 
-def port_taken(data_directory: str, address: str, port: int) -> StateError:
-    """Return the refusal of a port that something else uses."""
+def already_taken(data_directory: str, place: str, port: int) -> StateError:
+    """Return the refusal of a port that something else uses, at an address or in a socket's directory."""
     return StateError("The server in %s was asked to listen on %s port %d and something else does already; stop that or choose "
-                      "another port." % (data_directory, address, port))
+                      "another port." % (data_directory, place, port))

@@ -288,7 +288,7 @@ def _fill(session: login.Session, wanted: Wanted, step: Action) -> None:
     changes: Dict[str, Optional[str]] = {"dbname": wanted.draft}
     if step.action == "script":
         # The script's author expects the settings of an ordinary login, not those that our own statements need.
-        changes["options"] = wanted.script_options
+        changes["options"] = ("%s %s" % (login.LOCAL_COMMIT, wanted.script_options or "")).strip()
     inside = session.beside(**changes)
     try:
         inside.script(step.values["text"])

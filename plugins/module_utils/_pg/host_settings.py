@@ -19,9 +19,10 @@ from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 from . import tools
 from .errors import InputError, StateError
-from .instance import read_text, sync_directory
+from .instance import read_text
 from .layout import DROP_IN, SYSCTL_FILE, TMPFILES_FILE
 from .plan import Action, Plan
+from .system_file import put
 
 #: What stands before every path that is used here; a test puts a directory of its own there.
 ROOT = ""
@@ -295,7 +296,7 @@ def apply(_machine: Machine, _wanted: Wanted, steps: Sequence[Action]) -> None:
         if step.action == "set":
             _set(step.values["name"], step.values["value"])
         elif step.action == "file":
-            _put(step.values["path"], step.values["text"])
+            put(_at(step.values["path"]), step.values["text"])
         else:
             tools.run(["systemctl", "daemon-reload"])
 
@@ -307,28 +308,6 @@ def _set(name: str, value: str) -> None:
     except OSError as error:
         raise StateError("The setting %s was to be %s and the kernel refused it: %s; choose another value."
                          % (name, value, error.strerror)) from None
-
-
-def _put(path: str, text: Optional[str]) -> None:
-    """Write a file, whole or not at all, or remove it; on disk when this returns."""
-    place, directory = _at(path), os.path.dirname(_at(path))
-    try:
-        if text is None:
-            os.unlink(place)
-        else:
-            os.makedirs(directory, 0o755, exist_ok=True)
-            draft = place + ".pgmahout"
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(draft, place)
-        sync_directory(directory)
-    except OSError as error:
-        raise StateError("The file %s was to be changed and that failed: %s; look at its file system."
-                         % (path, error.strerror)) from None
 
 
 def settle(_machine: Machine, wanted: Wanted) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from . import configuration, info_query, layout, login, packages, programs, version
 from .errors import PgError, StateError, Unreachable
-from .instance import Host, Instance, kind_of, port_is_taken, read_text
+from .instance import Host, Instance, kind_of, place_taken, read_text
 from .instance import read as read_instance
 
 
@@ -37,7 +37,8 @@ def gather(params: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _read(params: Mapping[str, Any], result: Dict[str, Any]) -> Instance:
     """Return what is in the data directory, with what there is to tell of it put into the results."""
-    if params["programs_planned"] and not os.path.isdir(params["bindir"]):
+    # The directory alone says nothing: psql may be in it without the server, also while packages are being installed.
+    if params["programs_planned"] and not os.access(os.path.join(params["bindir"], "postgres"), os.X_OK):
         instance = _read_without_programs(params)
         result["instance"] = _instance(instance, 0)
         result["problems"] = _problems(None, instance, params)
@@ -138,8 +139,9 @@ def _check_distribution(params: Mapping[str, Any]) -> None:
 
 
 def _check_port(params: Mapping[str, Any]) -> None:
-    if port_is_taken(params["listen_address"], params["listen_port"]):
-        raise configuration.port_taken(params["data_directory"], params["listen_address"], params["listen_port"])
+    place = place_taken(params["listen_address"], params["listen_port"], params["socket_directory"])
+    if place:
+        raise configuration.already_taken(params["data_directory"], place, params["listen_port"])
 
 
 def _check_socket(params: Mapping[str, Any]) -> None:

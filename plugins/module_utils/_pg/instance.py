@@ -244,6 +244,21 @@ def _cannot_bind(family: int, host: str, port: int) -> bool:
     return False
 
 
+def place_taken(address: str, port: int, socket_directory: str) -> str:
+    """Return where something listens already that a server is to listen on; ``""`` where nothing does.
+
+    Args:
+        address: of this host, as ``listen_addresses`` has it.
+        port: TCP port, and part of the socket's name.
+        socket_directory: of the Unix-domain socket; ``""`` for none.
+    """
+    if port_is_taken(address, port):
+        return address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        is_taken = socket_directory and probe.connect_ex(os.path.join(socket_directory, ".s.PGSQL.%d" % port)) == 0
+    return socket_directory if is_taken else ""
+
+
 class Host:
     """The host that a module runs on: its programs, and files made for the server's account."""
 

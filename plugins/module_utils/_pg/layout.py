@@ -14,8 +14,8 @@ from typing import Dict
 _FILES = {
     "start.conf": "auto\n",
     "environment": "# Environment variables of the server, as NAME = 'value'.\n",
-    # Recovery may take long, and a server that goes on recovering must not be taken for one that did not start.
-    "pg_ctl.conf": "pg_ctl_options = '-t 31536000'\n",
+    # A recovery that takes longer than pg_ctl waits goes on, and the unit counts as started, so that a boot is not held up.
+    "pg_ctl.conf": "pg_ctl_options = ''\n",
 }
 
 #: Who may read what: all may see which instances there are, and where; not who is let in.

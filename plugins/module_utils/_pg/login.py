@@ -37,11 +37,15 @@ SPEC: Dict[str, Any] = {
     "ssl_key": {"type": "path"},
 }
 
+#: What is made does not wait for synchronous standbys (chapter 26.2.8): on a first run they come only after it, and where
+#: they are away a run would hang. What a failover loses thereby, the next run makes again.
+LOCAL_COMMIT = "-c synchronous_commit=local"
+
 #: What a session must not inherit from a role, a database or postgresql.conf, since it changes the meaning of SQL
 #: text or of what the server prints back (chapter 20.11). Startup options outrank all of these.
 _SESSION = ("-c search_path= -c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO"
             " -c IntervalStyle=postgres -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0"
-            " -c default_transaction_read_only=off")
+            " -c default_transaction_read_only=off " + LOCAL_COMMIT)
 
 #: What keeps a statement that holds a secret out of the server's log (chapter 20.8) and out of what extensions record.
 _SILENCE = {"log_statement": "none", "log_min_duration_statement": "-1", "log_min_duration_sample": "-1",

@@ -9,7 +9,7 @@ Read from dpkg's own file, since asking ``dpkg-query`` costs a process; the form
 from __future__ import annotations
 
 import re
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Tuple
 
 STATUS_FILE = "/var/lib/dpkg/status"
 OS_RELEASE_FILE = "/etc/os-release"
@@ -34,26 +34,15 @@ def installed(status: str) -> Dict[str, Package]:
     """Return the packages that are installed completely, by name.
 
     Args:
-        status: the text of dpkg's file.
+        status: the text of dpkg's file, with that of its journal behind it, where what comes later counts.
     """
-    found: Dict[str, Package] = {}
+    found: Dict[Tuple[str, str], Optional[Package]] = {}
     for stanza in status.split("\n\n"):
-        fields = dict(re.findall(r"^(Package|Status|Version): (.+)$", stanza, re.MULTILINE))
-        selection, _flag, state = (fields.get("Status", "") + "   ").split(" ", 2)
-        if state.strip() == "installed":
-            found.setdefault(fields["Package"], Package(selection, fields["Version"]))
-    return found
-
-
-def selections(status: str, names: Sequence[str]) -> Dict[str, str]:
-    """Return for each package what dpkg is to do with it, ``install`` or ``hold``; ``""`` when it is not installed.
-
-    Args:
-        status: the text of dpkg's file.
-        names: of the packages.
-    """
-    found = installed(status)
-    return {name: found[name].selection if name in found else "" for name in names}
+        fields = dict(re.findall(r"^(Package|Architecture|Status|Version): (.+)$", stanza, re.MULTILINE))
+        selection, _flag, state = fields.get("Status", "- - -").split(" ")
+        found[fields.get("Package", ""), fields.get("Architecture", "")] = (
+            Package(selection, fields["Version"]) if state == "installed" else None)
+    return {name: package for (name, _architecture), package in found.items() if package}
 
 
 def candidates(policy: str) -> Dict[str, str]:

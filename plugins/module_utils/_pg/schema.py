@@ -228,7 +228,7 @@ def bring(source: Source, published: Published, target: Mapping[str, Any]) -> No
         with open(entries, "w", encoding="utf-8") as file:
             file.write(select(_run(source, "pg_restore", ["--list", dump]), published.dependent))
         _run(source, "pg_restore", ["--use-list=%s" % entries, "--single-transaction", "--exit-on-error", "--no-owner",
-                                    dump], {key: target[key] for key in target if key != "options"}, directory)
+                                    dump], dict(target, options=login.LOCAL_COMMIT), directory)
 
 
 def select(listing: str, dependent: FrozenSet[Tuple[int, int]]) -> str:

@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, List, Sequence
 
 from . import credentials, guc
-from .configuration import port_taken
+from .configuration import already_taken
 from .errors import InputError, StateError
 from .instance import UNFINISHED, Instance
 from .plan import Action, Plan
@@ -65,8 +65,8 @@ def _creation(current: Current, wanted: Wanted) -> List[Action]:
     if not wanted.create:
         raise StateError("An instance was expected in %s and there is none; clone or create it first."
                          % wanted.data_directory)
-    if current.port_taken:
-        raise port_taken(wanted.data_directory, wanted.address, wanted.port)
+    if current.place_taken:
+        raise already_taken(wanted.data_directory, current.place_taken, wanted.port)
     argv = ["--pgdata=%s" % (wanted.data_directory + UNFINISHED)] + list(wanted.initdb)
     steps = _copy(current)
     steps.append(Action("initdb", " ".join(["initdb"] + argv), {"argv": argv}))
@@ -113,14 +113,14 @@ def _service(current: Current, wanted: Wanted) -> List[Action]:
     if current.instance.process is None:
         if wanted.state == "stopped":
             return []
-        if current.port_taken:
-            raise port_taken(wanted.data_directory, wanted.address, wanted.port)
+        if current.place_taken:
+            raise already_taken(wanted.data_directory, current.place_taken, wanted.port)
         return [_start(wanted)]
     if wanted.state == "stopped":
         return [_stop(wanted)]
     if wanted.state == "restarted" or (current.restart_reasons and wanted.restart == "when_needed"):
-        if current.port_taken and "port" in current.restart_reasons:
-            raise port_taken(wanted.data_directory, wanted.address, wanted.port)
+        if current.place_taken and "port" in current.restart_reasons:
+            raise already_taken(wanted.data_directory, current.place_taken, wanted.port)
         return [Action("restart", _command("restart", wanted, " --mode=fast"))]
     if wanted.state == "reloaded" or writes or current.stale:
         return [Action("reload", "pg_ctl reload --pgdata=%s" % wanted.data_directory)]

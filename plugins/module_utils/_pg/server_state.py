@@ -13,7 +13,7 @@ from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optiona
 
 from . import configuration, credentials, guc, layout, login, service, tools
 from .errors import InputError
-from .instance import REMOVED, UNFINISHED, Host, Instance, port_is_taken, read_text
+from .instance import REMOVED, UNFINISHED, Host, Instance, place_taken, read_text
 from .instance import read as read_instance
 
 _INITDB = {"encoding": "--encoding=%s", "locale": "--locale=%s", "locale_provider": "--locale-provider=%s",
@@ -42,6 +42,7 @@ class Wanted(NamedTuple):
     log_file: str
     address: str
     port: int
+    socket_directory: str
     timeout: int
 
 
@@ -55,7 +56,7 @@ class Current(NamedTuple):
         missing_directories: those that are wanted and do not exist.
         stale: whether a file was written after the server last read its configuration.
         restart_reasons: the settings whose wanted value needs a restart, by name.
-        port_taken: whether something else listens where this server is to listen.
+        place_taken: where something else listens that this server is to listen on; ``""`` where nothing does.
         leftovers: the files and directories of the instance, finished or not, that are there.
         last: whether no other instance is below the home that holds the copied programs.
         copy_of_programs: the command that brings the programs to where they are used from; ``""`` when they are there.
@@ -67,7 +68,7 @@ class Current(NamedTuple):
     missing_directories: Sequence[str] = ()
     stale: bool = False
     restart_reasons: Sequence[str] = ()
-    port_taken: bool = False
+    place_taken: str = ""
     copy_of_programs: str = ""
     leftovers: Sequence[str] = ()
     last: bool = False
@@ -97,7 +98,7 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         params["system_identifier"],
         _initdb_arguments(params), params["superuser"], files, credentials.desired(params), params["unit"], config,
         [path for path in (os.path.dirname(log_file), params["socket_directory"]) if path], log_file,
-        params["listen_address"], params["port"], params["timeout"])
+        params["listen_address"], params["port"], params["socket_directory"], params["timeout"])
 
 
 def _initdb_arguments(params: Mapping[str, Any]) -> List[str]:
@@ -115,8 +116,8 @@ def read(host: Host, wanted: Wanted) -> Current:
     if wanted.state == "absent":
         return Current(instance, {}, leftovers=_leftovers(wanted), last=host.is_last(wanted.data_directory))
     if not instance.exists:
-        taken = instance.kind != "foreign" and port_is_taken(wanted.address, wanted.port)
-        return Current(instance, {}, credentials.read(wanted.credentials), port_taken=taken,
+        taken = "" if instance.kind == "foreign" else _place_taken(wanted)
+        return Current(instance, {}, credentials.read(wanted.credentials), place_taken=taken,
                        copy_of_programs=host.copy_of_programs)
     wanted_files = _files(wanted, instance)
     files = {path: read_text(path) for path in wanted_files}
@@ -124,7 +125,7 @@ def read(host: Host, wanted: Wanted) -> Current:
     current = Current(
         instance, files, credentials.read(wanted.credentials),
         [path for path in wanted.directories if not os.path.isdir(path)],
-        port_taken=_listens_elsewhere(instance, wanted) and port_is_taken(wanted.address, wanted.port),
+        place_taken=_place_taken(wanted) if _listens_elsewhere(instance, wanted) else "",
         copy_of_programs=host.copy_of_programs)
     if instance.process is None:
         return current
@@ -132,6 +133,10 @@ def read(host: Host, wanted: Wanted) -> Current:
         loaded = [path for path, text in files.items() if text is not None]
         stale = not connection.has_loaded(loaded + credentials.loaded(current.credentials, wanted.credentials))
         return current._replace(stale=stale, restart_reasons=_restart_reasons(host, wanted, connection, instance))
+
+
+def _place_taken(wanted: Wanted) -> str:
+    return place_taken(wanted.address, wanted.port, wanted.socket_directory)
 
 
 def _listens_elsewhere(instance: Instance, wanted: Wanted) -> bool:

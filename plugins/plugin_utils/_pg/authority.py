@@ -14,13 +14,21 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
+
+try:
+    import cryptography
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    VERSION = cryptography.__version__
+    #: What the package cryptography raises for a certificate or a key that it cannot make sense of.
+    UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+except ImportError:
+    VERSION = ""
 
 #: How far a host's clock may be behind the controller's for it to accept what was issued just now.
 SKEW = timedelta(hours=1)
@@ -29,10 +37,19 @@ LIFETIME, RENEWAL = timedelta(days=397), timedelta(days=30)
 #: The same for the authority. No certificate outlives it, and who verifies has two years to fetch its new one.
 AUTHORITY_LIFETIME, AUTHORITY_RENEWAL = timedelta(days=3652), timedelta(days=731)
 
-#: What the package cryptography raises for a certificate or a key that it cannot make sense of.
-UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 #: The names that go into a certificate: what the DNS takes as a host's name, and underscores, which inventories like.
 _HOST_NAME = re.compile(r"\A(?=.{1,253}\Z)\w[\w-]{0,62}(\.\w[\w-]{0,62})*\Z", re.ASCII)
+
+
+def require() -> None:
+    """Refuse to go on without the package cryptography, which ansible-core installs but which may be older than we need.
+
+    Raises:
+        InputError: it is not there, or too old.
+    """
+    if int(VERSION.split(".")[0] or 0) < 42:
+        raise InputError("Certificates need the package cryptography, and the Python that runs Ansible has %s; install version "
+                         "42 or newer." % (VERSION or "none"))
 
 
 class Pair(NamedTuple):

@@ -9,22 +9,24 @@ that what passes works, and what would keep members from each other is told by n
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import authority
+
+with contextlib.suppress(ImportError):  # authority.require() tells it
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 #: The first version whose libpq looks for an IP address among the IP addresses of a certificate.
 ADDRESSES_SINCE = 15
 CERTIFICATE, KEY, CA = "pg_server_tls_certificate_file", "pg_server_tls_key_file", "pg_server_tls_ca_file"
 
-Extension = TypeVar("Extension", bound=x509.ExtensionType)
+Extension = TypeVar("Extension", bound="x509.ExtensionType")
 
 
 class Given(NamedTuple):

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
+
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import is_encrypted
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import authority, certificate_check, secrets_file
@@ -34,6 +38,37 @@ class Asked(NamedTuple):
         return str(self.variables.get("pg_server_address") or self.variables.get("ansible_host") or self.host)
 
 
+def reader(loader: Any) -> Callable[[str], str]:
+    """Return what reads a file of the controller as text, decrypted where Ansible Vault has encrypted it.
+
+    Args:
+        loader: Ansible's, which has the vault's secrets.
+    """
+    def read(path: str) -> str:
+        place = os.path.abspath(os.path.expanduser(path))
+        with open(place, "rb") as file:
+            held = file.read()
+        if not is_encrypted(held):
+            return held.decode(errors="replace")
+        try:
+            return str(loader.get_text_file_contents(place))
+        except AnsibleError as error:
+            raise OSError(str(error).rstrip(".")) from None
+
+    return read
+
+
+def complaints(asked: Asked, read: Callable[[str], str]) -> list[str]:
+    """Return what is wrong with what a member's variables say of its certificate, each as one sentence."""
+    try:
+        authority.require()
+        issued_after(asked)
+        given(asked, read)
+    except InputError as error:
+        return str(error).splitlines()
+    return []
+
+
 def given(asked: Asked, read: Callable[[str], str]) -> dict[str, str]:
     """Return ``certificate``, ``key`` and ``ca`` from the files that the member's variables name; empty when they name none.
 
@@ -51,18 +86,18 @@ def given(asked: Asked, read: Callable[[str], str]) -> dict[str, str]:
     if missing:
         raise InputError("%s has %s and lacks %s; give all three, or none to have a certificate made." % (
             asked.host, " and ".join(paths), " and ".join(missing)))
-    files, complaints = {}, []
+    files, wrong = {}, []
     for variable, path in paths.items():
         name = "The %s of %s, %s," % (variable, asked.host, path)
         try:
             files[variable] = certificate_check.Given(name, read(path))
         except OSError as error:
-            complaints.append("%s cannot be read (%s); name a file of the controller that can." % (name, error.strerror or error))
-    if not complaints:
+            wrong.append("%s cannot be read (%s); name a file of the controller that can." % (name, error.strerror or error))
+    if not wrong:
         version = int(asked.variables.get("pg_cluster_version") or certificate_check.ADDRESSES_SINCE)
-        complaints = certificate_check.complaints(files, certificate_check.Member(asked.address, version), asked.now)
-    if complaints:
-        raise InputError("\n".join(complaints))
+        wrong = certificate_check.complaints(files, certificate_check.Member(asked.address, version), asked.now)
+    if wrong:
+        raise InputError("\n".join(wrong))
     return {FILES[variable]: file.text for variable, file in files.items()}
 
 

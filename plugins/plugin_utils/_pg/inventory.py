@@ -25,6 +25,7 @@ OWNED_SETTINGS = {
     "ident_file": "pg_server_data_directory", "cluster_name": "the inventory's host name",
     "ssl": "pg_server_tls", "ssl_cert_file": "pg_server_tls", "ssl_key_file": "pg_server_tls", "ssl_ca_file": "pg_server_tls",
     "external_pid_file": "pg_server_provider",
+    "hot_standby": "the roles, which ask every standby how it is",
     "primary_conninfo": "pg_standby_upstream", "primary_slot_name": "pg_standby_upstream",
 }
 
@@ -85,6 +86,7 @@ def _member(host: str, given: Variables) -> dict[str, Any]:
         "bootstrap": given["pg_cluster_bootstrap_primary"],
         "packages": given["pg_server_packages"],
         "prepare": {name: value for name, value in given.items() if name.startswith("pg_host_") and value is not None},
+        "repository": given["pg_server_pgdg"],
         "tls": given["pg_server_tls"],
         "slot": slot_name(host),
         "superuser": given["pg_server_superuser"],
@@ -205,6 +207,9 @@ def _member_complaints(host: str, given: Variables, built: Mapping[str, Any]) ->
                   if entry["type"] in ("host", "hostnossl") and entry["method"] != "reject"]
     for subscription in given["pg_subscriber_subscriptions"]:
         found += _subscription_complaints(host, given["pg_cluster_name"], subscription, built)
+        if subscription.get("failover") and int(given["pg_cluster_version"]) < 17:
+            found.append("The subscription %s of %s has failover, which came with PostgreSQL 17, and the cluster's version is "
+                         "%s; leave it out." % (subscription["name"], host, given["pg_cluster_version"]))
     return found
 
 
@@ -297,7 +302,9 @@ def clashes(members: Mapping[str, Any], machines: Mapping[str, str]) -> list[str
     first: dict[str, str] = {}
     for host, machine in machines.items():
         other = first.setdefault(machine, host)
-        if members[other]["prepare"] != members[host]["prepare"]:
-            found.append("The members %s and %s are on one machine and have different variables pg_host_*, which prepare it as a "
-                         "whole; give both the same." % (other, host))
+        for key, what in (("prepare", "variables pg_host_*, which prepare it"),
+                          ("repository", "pg_server_pgdg, which is for it")):
+            if members[other][key] != members[host][key]:
+                found.append("The members %s and %s are on one machine and have different %s as a whole; give both the same."
+                             % (other, host, what))
     return found

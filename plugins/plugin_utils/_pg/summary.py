@@ -13,8 +13,8 @@ def lines(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Ma
     """Return the summary: for each member its role, address, lag, and a command that connects to it.
 
     Args:
-        inventory: the fact ``pg_inventory``.
-        topology: the fact ``pg_topology``.
+        inventory: what ``pg_inventory`` returned.
+        topology: what ``pg_topology`` returned.
         results: what was read of each member.
     """
     rows = [("CLUSTER", "HOST", "ROLE", "ADDRESS", "TL", "LAG", "CONNECT")]

@@ -147,6 +147,10 @@ def _first_primary(name: str, here: Mapping[str, Found], members: Mapping[str, A
 
 def _stopped_primary(name: str, data: Mapping[str, Found], stopped: Sequence[str], unknown: Sequence[str]) -> str:
     """Return the member to start as primary, when no primary runs and it is certain which one was the last."""
+    if not stopped and unknown:
+        raise Refusal("The cluster %s has standbys (%s) and no primary among the members that answer, and %s cannot be reached "
+                      "and may be it; make it reachable, or where it is gone for good, promote the best standby with the "
+                      "playbook failover." % (name, ", ".join(data), ", ".join(unknown)))
     if not stopped:
         raise Refusal("The cluster %s has standbys (%s) and no primary; promote the best of them with the playbook failover." % (
             name, ", ".join(data)))
@@ -174,7 +178,8 @@ def _members(primary: str, here: Mapping[str, Found], members: Mapping[str, Any]
     following = [host for host in here if host != primary and host not in left]
     upstreams = {host: _upstream(host, primary, following, members) for host in following}
     slots = {host: sorted(members[down]["slot"] for down, up in upstreams.items() if up == host) for host in here}
-    known = {members[host]["slot"] for host in here}
+    # A member that cannot be reached comes back by itself, if the WAL that it needs is still kept for it.
+    known = {members[host]["slot"] for host, one in here.items() if one.reachable}
     decided = {}
     for host, one in here.items():
         action = "leave" if host in left else _action(host, primary, one)

@@ -8,13 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cryptography
 import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from ansible_collections.pgmahout.cluster.plugins.lookup import pg_certificate
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import authority
 from tests.support.certificates import Made, refusal, root, server
 
 ROOT = root()
@@ -101,7 +101,9 @@ def test_an_unusable_secrets_file_is_told_without_its_content(tmp_path: Path) ->
     assert made.splitlines()[1] not in str(refused.value)
 
 
-def test_a_package_that_is_too_old_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cryptography, "__version__", "41.0.7")
-    with pytest.raises(AnsibleError, match="cryptography of the Python that runs Ansible has the version 41.0.7; install 42"):
+@pytest.mark.parametrize(("version", "told"), [("41.0.7", "41.0.7"), ("", "none")])
+def test_a_package_that_is_too_old_or_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str,
+                                                      told: str) -> None:
+    monkeypatch.setattr(authority, "VERSION", version)
+    with pytest.raises(AnsibleError, match=f"and the Python that runs Ansible has {told}; install version 42 or newer"):
         look(tmp_path / "s.json")

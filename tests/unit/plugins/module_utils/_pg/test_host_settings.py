@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import host_settings, tools
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import host_settings, layout, tools
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.plan import Plan
 from ansible_collections.pgmahout.cluster.plugins.modules import pg_host
 from tests.support.modules import ok, refused
 
-SYSCTL, TMPFILES, DROP_IN = host_settings.SYSCTL_FILE, host_settings.TMPFILES_FILE, host_settings.DROP_IN
+SYSCTL, TMPFILES, DROP_IN = layout.PREPARATION
 TRANSPARENT = "/sys/kernel/mm/transparent_hugepage/enabled"
 RELOAD = "systemctl daemon-reload"
 VALUES = {"vm.nr_hugepages": "0", "vm.overcommit_ratio": "50", "vm.overcommit_memory": "0", "vm.dirty_background_bytes": "0",
@@ -321,7 +321,7 @@ def test_a_file_that_cannot_be_written_is_told(host: FakeHost, monkeypatch: pyte
 
     monkeypatch.setattr(os, "rename", fails)
     assert refused("pg_host", swappiness=60) == (
-        f"The file {SYSCTL} was to be changed and that failed: Read-only file system; look at its file system.")
+        f"The file {host.at(SYSCTL)} was to be changed and that failed: Read-only file system; look at its file system.")
     assert not host.at(SYSCTL).exists()
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,12 @@ def test_a_host_without_programs_can_still_ask_a_server_elsewhere(monkeypatch: p
 
     monkeypatch.setattr(programs, "locate", nowhere)
     assert info._host({"bindir": "", "programs_directory": "", "user": ""})["bindir"] == ""
+
+
+def test_a_client_without_its_server_is_no_programs_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "psql").touch(0o755)
+    monkeypatch.setattr(info, "_problems", lambda host, *_rest: [] if host is None else ["there were programs"])
+    result: dict[str, object] = {}
+    params = {"programs_planned": True, "bindir": str(tmp_path), "data_directory": str(tmp_path / "data")}
+    assert info._read(params, result).kind == "missing"
+    assert result["problems"] == []

@@ -122,16 +122,16 @@ def test_a_clone_of_the_same_run_counts_as_stopped_in_check_mode() -> None:
 @pytest.mark.parametrize("found", [MISSING, STOPPED])
 def test_a_port_that_something_else_uses_is_refused(found: instance.Instance) -> None:
     with pytest.raises(StateError, match="listen on localhost port 5432 and something else does already"):
-        plan(found, {}, port_taken=True)
+        plan(found, {}, place_taken="localhost")
 
 
 def test_a_running_server_is_not_stopped_for_a_port_that_it_cannot_have() -> None:
     with pytest.raises(StateError, match="port 5432 and something else does already"):
-        plan(RUNS, {}, port_taken=True, restart_reasons=["port"])
+        plan(RUNS, {}, place_taken="localhost", restart_reasons=["port"])
 
 
 def test_a_taken_port_keeps_no_stopped_server_from_staying_stopped() -> None:
-    assert commands(STOPPED, {"state": "stopped"}, port_taken=True) == []
+    assert commands(STOPPED, {"state": "stopped"}, place_taken="localhost") == []
 
 
 def test_a_directory_that_holds_something_else_is_refused_in_every_state() -> None:

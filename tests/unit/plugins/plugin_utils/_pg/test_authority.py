@@ -56,7 +56,8 @@ def test_two_authorities_are_told_apart_by_their_names() -> None:
     assert read(CA.certificate).subject != read(authority.make(NOW).certificate).subject
 
 
-@pytest.mark.parametrize(("address", "host"), [("10.0.0.1", "node1"), ("fd00::1", "node1"), ("db1.example.com", "node_1")])
+@pytest.mark.parametrize(("address", "host"), [
+    ("10.0.0.1", "node1"), ("fd00::1", "node1"), ("db1.example.com", "node_1"), ("a." + 30 * "long." + "example.com", "node1")])
 def test_what_it_issues_is_verified_by_others(address: str, host: str) -> None:
     made = authority.issue(CA, authority.names(address, host), NOW)
     for name in (address, host):

@@ -181,7 +181,8 @@ def test_names_match_as_libpq_matches_them(pattern: str, host: str) -> None:
 @pytest.mark.parametrize(("pattern", "host", "expected"), [
     ("DB1.example.com", "db1.EXAMPLE.com", True), ("*.example.com", "db1.example.com", True),
     ("*.example.com", "a.db1.example.com", False), ("*.example.com", "example.com", False),
-    ("db*.example.com", "db1.example.com", False), ("*", "db1", False), ("*.com", ".com", False)])
+    ("db*.example.com", "db1.example.com", False), ("*", "db1", False), ("*.com", ".com", False),
+    ("*.", "db1.", False)])
 def test_a_wildcard_stands_for_one_label(pattern: str, host: str, expected: bool) -> None:
     assert certificate_check.matches(pattern, host) is expected
 

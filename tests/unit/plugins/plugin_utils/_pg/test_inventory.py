@@ -20,7 +20,7 @@ BASE: dict[str, Any] = {
     "pg_cluster_replication_user": "replicator", "pg_server_port": 5432, "pg_server_data_directory": "/srv/data",
     "pg_server_socket_directory": "/run/pg", "pg_server_superuser": "postgres", "pg_server_initdb": {"encoding": "UTF8"},
     "pg_server_default_settings": {"max_wal_senders": 20}, "pg_server_settings": {}, "pg_standby_upstream": "",
-    "pg_server_packages": [], "pg_server_tls": False, "pg_server_hba": [], "pg_host_swappiness": None,
+    "pg_server_packages": [], "pg_server_pgdg": {}, "pg_server_tls": False, "pg_server_hba": [], "pg_host_swappiness": None,
     "pg_primary_databases": [], "pg_publisher_publications": [], "pg_subscriber_subscriptions": []}
 SUBSCRIPTION: dict[str, Any] = {"name": "s", "database": "dwh", "cluster": "orders", "publications": ["sales"],
                                 "publisher_database": None, "user": "subscriber", "conninfo": None}
@@ -63,6 +63,8 @@ def test_a_right_inventory_has_nothing_wrong() -> None:
      "pg_server_hba of node1 has an entry of type host, which lets a connection in without encryption"),
     ({"node1": {"pg_server_tls": True, **SALES}, "dwh": reporting()},
      "connects to the cluster orders, which has pg_server_tls on, and reporting has it off"),
+    ({"node1": SALES, "dwh": {**reporting(failover=True), "pg_cluster_version": 16}},
+     "subscription s of dwh has failover, which came with PostgreSQL 17, and the cluster's version is 16"),
     ({"node1": {}, "dwh": reporting(cluster="ordres")},
      "names the cluster ordres, which this inventory does not have; it has orders, reporting"),
     ({"node1": {}, "dwh": reporting()}, "names the publication sales, which the cluster orders does not declare"),
@@ -169,3 +171,15 @@ def test_members_of_one_machine_must_not_share_a_port_or_a_directory() -> None:
     assert [re.sub(r" (and have|have).*the same", " share", text) for text in found] == [
         "The members node1 and node2 are on one machine share port 5432; give each its own.",
         "The members node1 and node2 are on one machine share data directory /srv/data; give each its own."]
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    ({"pg_host_swappiness": 1}, "different variables pg_host_*, which prepare it as a whole"),
+    ({"pg_server_pgdg": {"key": "-"}}, "different pg_server_pgdg, which is for it as a whole")])
+def test_members_of_one_machine_want_the_same_of_it(given: dict[str, Any], told: str) -> None:
+    other = {"pg_server_port": 5433, "pg_server_data_directory": "/srv/other"}
+    members = inventory.build(hosts(node1=given, node2=other))["members"]
+    assert inventory.clashes(members, {"node1": "a", "node2": "b"}) == []
+    assert [told in text for text in inventory.clashes(members, {"node1": "a", "node2": "a"})] == [True]
+    same = inventory.build(hosts(node1=given, node2={**other, **given}))["members"]
+    assert inventory.clashes(same, {"node1": "a", "node2": "a"}) == []

@@ -142,6 +142,12 @@ def test_a_slot_of_a_standby_that_follows_another_now_is_stale() -> None:
     assert decided["members"]["node1"]["stale_slots"] == ["node3"]
 
 
+def test_the_slot_of_a_member_that_cannot_be_reached_is_kept() -> None:
+    decided = decide(of("primary", slots=["node2", "node3"]), DOWN, of("standby"), upstreams={"node3": "node2"})
+    assert decided["members"]["node1"]["slots"] == ["node3"]
+    assert decided["members"]["node1"]["stale_slots"] == []
+
+
 def test_what_is_lowered_is_kept_on_a_standby_until_its_primary_has_lowered_it() -> None:
     high, low = {"max_connections": 200}, {"max_connections": 50}
     floors = [member["floors"] for member in decide(of("primary", floors=high), of("standby", floors=low),
@@ -165,6 +171,8 @@ def test_members_that_cannot_follow_are_left_with_a_reason() -> None:
      "node1 has the system identifier 7001 and node2 has the system identifier 7002"),
     ([NEW, DOWN], "no data on any member that answers, and node2 cannot be reached"),
     ([of("standby"), of("standby", running=False)], "has standbys (node1, node2) and no primary"),
+    ([DOWN, of("standby"), of("standby")],
+     "has standbys (node2, node3) and no primary among the members that answer, and node1 cannot be reached and may be it"),
     ([of("primary", running=False), DOWN],
      "no running primary, and node2 cannot be reached and may have become it; node1 is not"),
     ([of("primary", 1, running=False), of("primary", 1, running=False)],
