@@ -10,7 +10,9 @@ import importlib
 import io
 import json
 from typing import Any
+from unittest.mock import patch
 
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
@@ -30,7 +32,9 @@ def run_module(name: str, /, *, check: bool = False, **options: Any) -> dict[str
     # Ansible keeps warnings for the life of a process, which is one module's elsewhere.
     warnings._global_warnings.clear()
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
-    with patch_module_args(arguments), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+    # A test that imports controller code makes all modules of this process show their warnings instead of returning them.
+    on_a_host = patch.object(_internal, "is_controller", False)
+    with on_a_host, patch_module_args(arguments), contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
         module.main()
     result: dict[str, Any] = json.loads(printed.getvalue())
     return result
