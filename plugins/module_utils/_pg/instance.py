@@ -254,9 +254,17 @@ def place_taken(address: str, port: int, socket_directory: str) -> str:
     """
     if port_is_taken(address, port):
         return address
+    return socket_directory if socket_directory and _answers(os.path.join(socket_directory, ".s.PGSQL.%d" % port)) else ""
+
+
+def _answers(path: str) -> bool:
+    """Return whether something listens on a Unix-domain socket; nothing does where the name is longer than any can be."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        is_taken = socket_directory and probe.connect_ex(os.path.join(socket_directory, ".s.PGSQL.%d" % port)) == 0
-    return socket_directory if is_taken else ""
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 class Host:
