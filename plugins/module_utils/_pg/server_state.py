@@ -9,7 +9,7 @@ What needs a restart comes from the server's own ``pg_settings.context`` (Postgr
 from __future__ import annotations
 
 import os
-from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from . import configuration, credentials, guc, layout, login, service, tools
 from .errors import InputError
@@ -84,7 +84,7 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     if directory in ("/", "//", os.path.expanduser("~")) or not os.path.isabs(directory):
         raise InputError("The option data_directory is %r, which cannot be an instance's own; give an absolute path."
                          % directory)
-    config = params["config_directory"] or directory
+    config = os.path.normpath(params["config_directory"] or directory)
     if params["socket_directory"]:
         configuration.check_socket_directory(params["socket_directory"], params["port"])
     names = {"configuration": "postgresql.conf", "hba": "pg_hba.conf", "ident": "pg_ident.conf"}
@@ -158,8 +158,18 @@ def _leftovers(wanted: Wanted) -> List[str]:
     paths = [wanted.data_directory, wanted.data_directory + UNFINISHED, wanted.data_directory + REMOVED, wanted.log_file]
     paths += [file.path for file in wanted.credentials]
     if wanted.config_directory != wanted.data_directory:
-        paths.append(wanted.config_directory)
+        paths += _configuration_of_ours(wanted, {os.path.basename(file.path) for file in wanted.credentials})
     return [path for path in paths if path and os.path.exists(path)]
+
+
+def _configuration_of_ours(wanted: Wanted, secret: Set[str]) -> List[str]:
+    """Return the directory of the configuration, or its files alone where it holds others that are not ours to remove."""
+    directory = wanted.config_directory
+    known = {"postgresql.conf", "pg_hba.conf", "pg_ident.conf", *layout.files(wanted.unit)}
+    found = set(os.listdir(directory)) if os.path.isdir(directory) else set()
+    if found and found <= known | secret:
+        return [directory]
+    return [os.path.join(directory, name) for name in sorted(found & known)]
 
 
 def auto_conf(wanted: Wanted) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +213,17 @@ LAYOUT = {ETC + "start.conf": "auto\n", ETC + "environment": wanted(**UNIT).file
 def test_a_unit_is_started_stopped_and_made_known(found: instance.Instance, options: dict[str, Any], facts: dict[str, Any],
                                                   expected: list[str]) -> None:
     assert commands(found, {**UNIT, **options}, **facts) == expected
+
+
+@pytest.mark.parametrize(("foreign", "removed"), [([], [""]), (["other.conf"], ["postgresql.conf", "start.conf"])])
+def test_a_directory_of_configuration_goes_whole_only_where_all_of_it_is_ours(tmp_path: Path, foreign: list[str],
+                                                                             removed: list[str]) -> None:
+    config = tmp_path / "etc"
+    config.mkdir()
+    for name in ["postgresql.conf", "start.conf", *foreign]:
+        (config / name).touch()
+    asked = wanted(state="absent", data_directory=str(tmp_path / "data"), config_directory=f"{config}/", unit="postgresql@17-x")
+    assert server_state._leftovers(asked) == [str(config / name) for name in removed]
 
 
 def test_a_new_unit_is_known_before_it_starts() -> None:
