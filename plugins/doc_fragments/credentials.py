@@ -50,7 +50,8 @@ options:
     default: ""
   tls_certificate:
     description:
-      - The server's certificate in PEM, with any intermediate ones behind it. Belongs together with the other C(tls_) options.
+      - The server's certificate in PEM, with any intermediate ones behind it. Belongs together with the other C(tls_) options;
+        what only connects to servers needs O(tls_directory) and O(tls_ca) alone.
     type: str
   tls_key:
     description:

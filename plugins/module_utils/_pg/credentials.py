@@ -10,7 +10,9 @@ passfile likewise (chapter 32.16).
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
 from . import conninfo
 from .errors import InputError
@@ -26,6 +28,9 @@ SPEC: Dict[str, Any] = {
     "tls_key": {"type": "str", "no_log": True},
     "tls_ca": {"type": "str"},
 }
+
+#: Those of them that hold what is written, where the others say where.
+SECRETS = ("passfile_entries", "tls_certificate", "tls_key", "tls_ca")
 
 _NAMES = {"tls_key": "server.key", "tls_certificate": "server.crt", "tls_ca": "ca.crt"}
 
@@ -49,16 +54,16 @@ def desired(params: Mapping[str, Any]) -> List[File]:
     """Return the files that the options ask for.
 
     Raises:
-        InputError: a certificate without its key or a directory, or an entry that no passfile can hold.
+        InputError: a certificate without its key, authority or directory, or an entry that no passfile can hold.
     """
     files = []
     if params["passfile"]:
         entries = params["passfile_entries"]
         files.append(File(params["passfile"], conninfo.passfile(entries) if entries is not None else None, 0o600, False))
     given = [name for name in _NAMES if params[name] is not None]
-    if given and (len(given) < len(_NAMES) or not params["tls_directory"]):
+    if given and (given not in (list(_NAMES), ["tls_ca"]) or not params["tls_directory"]):
         raise InputError("The option %s was given; tls_certificate, tls_key, tls_ca and tls_directory belong together, give "
-                         "all of them." % given[0])
+                         "all of them, or for a client tls_ca and tls_directory." % given[0])
     if params["tls_directory"]:
         files += [File(os.path.join(params["tls_directory"], name), params[option], 0o600 if option == "tls_key" else 0o644, True)
                   for option, name in _NAMES.items()]
@@ -92,3 +97,23 @@ def write(host: Host, files: List[File], step: Action) -> None:
         if file.path == step.values["path"] and file.text is not None:
             host.make_directory(os.path.dirname(file.path), 0o755)
             host.write(file.path, file.text, file.mode)
+
+
+@contextmanager
+def lent(files: List[File], keywords: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
+    """Give the keywords of a connection that works before the files are written: those that differ are lent to it, for itself.
+
+    Args:
+        files: as they are to be.
+        keywords: of libpq; those that name one of the files lead to a copy where it is not like that yet.
+    """
+    present = read(files)
+    with tempfile.TemporaryDirectory(prefix="pgmahout-") as directory:
+        copies: Dict[str, str] = {}
+        for number, file in enumerate(files):
+            if file.text is not None and present[file.path] != file.text:
+                copies[file.path] = os.path.join(directory, str(number))
+                handle = os.open(copies[file.path], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(handle, "w", encoding="utf-8") as copy:
+                    copy.write(file.text)
+        yield {key: copies.get(value, value) for key, value in keywords.items()}

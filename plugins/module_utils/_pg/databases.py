@@ -9,18 +9,16 @@ leaves a draft at most, and the next run drops it.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import login, version
+from .draft import SUFFIX, draft_name
 from .errors import InputError, PgError, StateError, Unreachable
 from .plan import Action, Plan
 from .sql import Statement, ident, literal, statement
 
 if TYPE_CHECKING:
     from .schema import Published, Source
-
-_SUFFIX = ".pgmahout"
 
 #: What is decided when a database is made; the options that are compared and never changed.
 _FIXED = ("encoding", "lc_collate", "lc_ctype")
@@ -93,14 +91,6 @@ class Current(NamedTuple):
 ABSENT = Current(None, False, version.NEWEST * 10000, None, True)
 
 
-def draft_name(name: str) -> str:
-    """Return the name that a database has until it is complete: always the same, at most 63 bytes."""
-    if len(name.encode("utf-8")) + len(_SUFFIX) <= 63:
-        return name + _SUFFIX
-    digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:16]
-    return name.encode("utf-8")[:36].decode("utf-8", "ignore") + "." + digest + _SUFFIX
-
-
 def desired(params: Mapping[str, Any]) -> Wanted:
     """Return what the options ask for.
 
@@ -111,9 +101,9 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     for option in ("name", "owner", "template"):
         if params[option] is not None:
             ident(params[option])
-    if name.endswith(_SUFFIX):
+    if name.endswith(SUFFIX):
         raise InputError("The name %r ends like that of a database that is still being made; choose one that does not "
-                         "end with %s." % (name, _SUFFIX))
+                         "end with %s." % (name, SUFFIX))
     if "\0" in (params["script"] or ""):
         raise InputError("The script of the database %r holds a NUL character; remove it." % name)
     keywords = login.conninfo_of(params)

@@ -30,11 +30,13 @@ class ToolError(PgError):
 
     Attributes:
         output: all that it printed on standard error.
+        complaint: the line of it that tells what was wrong.
     """
 
-    def __init__(self, message: str, output: str = "") -> None:
+    def __init__(self, message: str, output: str = "", complaint: str = "") -> None:
         super().__init__(message)
         self.output = output
+        self.complaint = complaint
 
 
 class ServerError(PgError):

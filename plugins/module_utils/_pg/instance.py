@@ -16,7 +16,7 @@ import shutil
 import socket
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Union
 
 from . import version
 from .errors import StateError, ToolError
@@ -224,7 +224,9 @@ def wait_until(holds: Callable[[], bool], timeout: float) -> bool:
 
 
 def port_is_taken(address: str, port: int) -> bool:
-    """Return whether something listens on a TCP port of an address of this host (``*`` and names: any of theirs)."""
+    """Return whether something listens on a TCP port of an address of this host (``*`` and names: any of theirs, ``""`` none)."""
+    if not address:
+        return False
     targets = {"*": [(socket.AF_INET, "0.0.0.0")]}.get(address)  # noqa: S104 - a probe that never listens
     if targets is None:
         try:
@@ -285,6 +287,11 @@ class Host:
         return account(self.programs.user)
 
     @property
+    def bindir(self) -> str:
+        """Where the programs are used from, once they are there."""
+        return self._installation.bindir
+
+    @property
     def copy_of_programs(self) -> str:
         """The command that brings the programs to where they are used from; ``""`` when they are there."""
         return self._installation.shown if self._installation.wheel else ""
@@ -337,11 +344,13 @@ class Host:
         return os.path.dirname(self._installation.programs_directory)
 
     def is_last(self, data_directory: str) -> bool:
-        """Return whether no other instance, finished or not, is below the home."""
+        """Return whether no other instance, finished or not, is below the home; what a backup holds is none."""
         if not self.home:
             return False
         for directory, names, files in os.walk(self.home):
-            if "PG_VERSION" in files:
+            if "catalog.json" in files:
+                names.clear()
+            elif "PG_VERSION" in files:
                 if not directory.startswith(data_directory):
                     return False
                 names.clear()
@@ -362,12 +371,12 @@ class Host:
             os.rmdir(parent)
             parent = os.path.dirname(parent)
 
-    def write(self, path: str, text: str, mode: int = 0o600) -> None:
+    def write(self, path: str, text: Union[str, bytes], mode: int = 0o600) -> None:
         """Write a file for the server's account: whole or not at all, and on disk when this returns."""
         draft = path + ".pgmahout"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(draft, mode)
@@ -388,7 +397,8 @@ def opener(params: Mapping[str, Any]) -> Iterator[Host]:
     Raises:
         StateError: the programs are missing, and no earlier task would have installed them.
     """
-    host = Host(locate(params), params["user"], params.get("data_directory") or params["dest"], params["timeout"],
+    place = params.get("data_directory") or params.get("dest") or params["directory"]
+    host = Host(locate(params), params["user"], place, params["timeout"],
                 params.get("unit") or "")
     if not (params["programs_planned"] and params["check_mode"]):
         host.programs.path("postgres")

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from .conninfo import SECRETS
 from .errors import InputError, ServerError, Unreachable
-from .sql import Statement, literal, statement
+from .sql import Statement, ident, literal, statement
 
 try:
     import psycopg2
@@ -46,6 +46,8 @@ LOCAL_COMMIT = "-c synchronous_commit=local"
 _SESSION = ("-c search_path= -c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO"
             " -c IntervalStyle=postgres -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0"
             " -c default_transaction_read_only=off " + LOCAL_COMMIT)
+
+_DUPLICATE_OBJECT = "42710"
 
 #: What keeps a statement that holds a secret out of the server's log (chapter 20.8) and out of what extensions record.
 _SILENCE = {"log_statement": "none", "log_min_duration_statement": "-1", "log_min_duration_sample": "-1",
@@ -93,20 +95,55 @@ def local(socket_directory: str, port: int, user: str, dbname: str = "postgres")
             "application_name": "pgmahout", "client_encoding": "UTF8", "options": _SESSION}
 
 
+@contextmanager
+def _replication(keywords: Mapping[str, Any]) -> Iterator[Any]:
+    """Give a cursor of a replication connection, which knows the commands of chapter 54.4 alone."""
+    connection = _connect(dict({"connect_timeout": 10, "application_name": "pgmahout"}, **keywords), True)
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
 def system_identifier(keywords: Mapping[str, Any]) -> str:
-    """Return the system identifier of a server, asked over a replication connection (chapter 54.4).
+    """Return the system identifier of a server, asked over a replication connection.
 
     Raises:
         Unreachable: no replication connection could be made.
     """
-    wanted = dict({"connect_timeout": 10, "application_name": "pgmahout"}, **keywords)
-    connection = _connect(wanted, True)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("IDENTIFY_SYSTEM")
-            return str(cursor.fetchone()[0])
-    finally:
-        connection.close()
+    with _replication(keywords) as cursor:
+        cursor.execute("IDENTIFY_SYSTEM")
+        return str(cursor.fetchone()[0])
+
+
+def summarizes_wal(keywords: Mapping[str, Any]) -> bool:
+    """Return whether a server keeps the summaries of WAL that incremental backups are made from; none does before 17.
+
+    Raises:
+        Unreachable: no replication connection could be made.
+    """
+    with _replication(keywords) as cursor:
+        if cursor.connection.server_version < 170000:
+            return False
+        cursor.execute("SHOW summarize_wal")
+        return bool(cursor.fetchone()[0] == "on")
+
+
+def create_slot(keywords: Mapping[str, Any], slot: str) -> None:
+    """Make a physical replication slot that keeps WAL from now on; one of that name that is there already stays as it is.
+
+    Raises:
+        ServerError: the server has no room for it, or its name is none.
+        Unreachable: no replication connection could be made.
+    """
+    with _replication(keywords) as cursor:
+        try:
+            cursor.execute("CREATE_REPLICATION_SLOT %s PHYSICAL RESERVE_WAL" % ident(slot))
+        except psycopg2.Error as error:
+            if error.pgcode != _DUPLICATE_OBJECT:
+                raise ServerError("The server refused to make the replication slot %s: %s." % (slot, _reason(error)),
+                                  error.pgcode or "", _reason(error)) from None
 
 
 def _connect(keywords: Mapping[str, Any], replication: bool = False) -> Any:
@@ -140,6 +177,11 @@ class Session:
         self._silent = False
 
     @property
+    def address(self) -> str:
+        """Return whom it reached, of all that its conninfo names: ``host:port``."""
+        return "%s:%s" % (self._connection.info.host, self._connection.info.port)
+
+    @property
     def notices(self) -> List[str]:
         """Return what the server remarked so far."""
         return [text.strip() for text in self._connection.notices]
@@ -155,6 +197,21 @@ class Session:
             ServerError: the server refused it.
         """
         return self._run(statement(text))
+
+    def texts(self, text: str) -> List[List[Optional[str]]]:
+        """Return the rows of a query with each value as the server writes it, which is what psql shows; None for NULL.
+
+        Raises:
+            ServerError: the server refused it.
+        """
+        with self._connection.cursor() as cursor:
+            known = tuple(psycopg2.extensions.string_types)
+            psycopg2.extensions.register_type(psycopg2.extensions.new_type(known, "TEXT", lambda value, _cursor: value), cursor)
+            try:
+                cursor.execute(text)
+                return [list(row) for row in cursor.fetchall()] if cursor.description is not None else []
+            except psycopg2.Error as error:
+                raise ServerError(_refusal(statement(text), error), error.pgcode or "", _reason(error)) from None
 
     def execute(self, step: Statement) -> List[Dict[str, Any]]:
         """Run a statement; one that holds a secret is kept out of the server's log first.

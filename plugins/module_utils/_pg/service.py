@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from typing import Callable, Iterator
+from typing import Callable, Iterator, List
 
 from . import login, tools
 from .errors import StateError, ToolError
@@ -102,13 +102,28 @@ def await_ready(data_directory: str, log_file: str, timeout: int) -> Process:
     return process
 
 
+_TELLING = re.compile(r"\b(?:FATAL|PANIC):\s+(?!\s|the database system is )|LOG:\s+shutdown at recovery target")
+
+
 def last_words(log_file: str, offset: int) -> str:
-    """Return the last telling line that a server logged behind an offset in bytes."""
+    """Return the last telling line that a server logged behind an offset in bytes.
+
+    That it refused who asked it meanwhile tells nothing, and why it got no WAL is told by the program that was to fetch it.
+    """
+    if not os.path.exists(log_file):
+        return "it left no log in %s." % log_file
+    found = lines(log_file, offset)
+    telling = [line for line in found if _TELLING.search(line)]
+    last = (telling or found or ["it logged nothing in %s." % log_file])[-1]
+    fetching = [line for line in found if line.startswith("restore-wal: ")]
+    return "%s: %s" % (last, fetching[-1]) if fetching and "could not restore file" in last else last
+
+
+def lines(log_file: str, offset: int = 0) -> List[str]:
+    """Return the lines of a server's log behind an offset in bytes; none where there is no log."""
     try:
         with open(log_file, "rb") as file:
             file.seek(offset)
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            return file.read().decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
-        return "it left no log in %s." % log_file
-    telling = [line for line in lines if re.search(r"\b(FATAL|PANIC):", line)]
-    return (telling or lines or ["it logged nothing in %s." % log_file])[-1]
+        return []

@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence
+import tempfile
+from typing import IO, Any, Callable, Dict, Generator, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from . import version
 from .errors import InputError, StateError, ToolError
@@ -53,7 +54,7 @@ def account(name: Optional[str]) -> Account:
 
 
 def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[str, str]] = None,
-        accept: Sequence[int] = (0,)) -> str:
+        accept: Sequence[int] = (0,), meanwhile: Optional[Callable[[], None]] = None) -> str:
     """Run a program to its end and return what it printed.
 
     Args:
@@ -61,21 +62,153 @@ def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[s
         user: the account to run it as; ours when not given.
         env: further environment variables, such as ``PGPASSFILE``.
         accept: the exit codes that are no error.
+        meanwhile: called each second while the program runs; it must be quick and raise nothing.
 
     Raises:
         ToolError: the program is missing or ended with another exit code; its first complaint, else its last line, is told.
     """
     who = account(user) if user else None
+    child = _open(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(who, env),
+                  cwd="/", preexec_fn=_become(who))
+    stdout, stderr = _output(child, meanwhile)
+    if child.returncode not in accept:
+        complaint = _telling(stderr) or _telling(stdout) or "it said nothing."
+        raise ToolError("%s ended with exit code %d: %s" % (" ".join(argv), child.returncode, complaint),
+                        stderr.decode("utf-8", "replace"), complaint)
+    return stdout.decode("utf-8", "replace")
+
+
+def _output(child: "subprocess.Popen[bytes]", meanwhile: Optional[Callable[[], None]]) -> Tuple[bytes, bytes]:
+    """Return what a program printed on its two outputs until it ended; end it when we are interrupted."""
+    with child:
+        try:
+            while True:
+                try:
+                    return child.communicate(timeout=1 if meanwhile else None)
+                except subprocess.TimeoutExpired:
+                    assert meanwhile is not None
+                    meanwhile()
+        except BaseException:
+            child.kill()
+            raise
+
+
+def feed(argv: Sequence[str], chunks: Iterable[bytes], user: Optional[str] = None,
+         env: Optional[Mapping[str, str]] = None) -> None:
+    """Run a program to its end with something to read, which is made while it reads.
+
+    It is killed, and so never sees an end of what it reads, where that cannot be made to its end.
+
+    Args:
+        argv: the program and its arguments; no shell is involved and no secret may be among them.
+        chunks: what it reads.
+        user: the account to run it as; ours when not given.
+        env: further environment variables.
+
+    Raises:
+        ToolError: it could not be started or ended with another exit code than 0; whatever ``chunks`` raises.
+    """
+    who = account(user) if user else None
+    with tempfile.TemporaryFile() as complaints, _open(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints, env=_environment(who, env), cwd="/",
+            preexec_fn=_become(who)) as process:
+        pipe = process.stdin
+        assert pipe is not None
+        try:
+            _pour(chunks, pipe)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            _close(pipe)
+        process.wait()
+        _refuse_failure(argv, process.returncode, complaints)
+
+
+def _pour(chunks: Iterable[bytes], pipe: IO[bytes]) -> None:
+    for chunk in chunks:
+        try:
+            pipe.write(chunk)
+        except BrokenPipeError:
+            # It ended before it had read all, for a reason that its exit code and its complaint tell.
+            return
+
+
+def _close(pipe: IO[bytes]) -> None:
     try:
-        done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              env=_environment(who, env), cwd="/", preexec_fn=_become(who), check=False)
+        pipe.close()
+    except BrokenPipeError:
+        pass
+
+
+def lines(argv: Sequence[str]) -> Generator[bytes, None, None]:
+    """Run a program as ourselves and give what it prints while it does, line by line.
+
+    Raises:
+        ToolError: it could not be started or ended with another exit code than 0.
+    """
+    with tempfile.TemporaryFile() as complaints, _open(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=_environment(None, None),
+            cwd="/") as process:
+        assert process.stdout is not None
+        try:
+            yield from process.stdout
+        except GeneratorExit:
+            process.kill()
+            raise
+        process.wait()
+        _refuse_failure(argv, process.returncode, complaints)
+
+
+def pipe(source: Sequence[str], sink: Sequence[str], given: str, user: Optional[str] = None) -> None:
+    """Run two programs to their ends, the second of which reads what the first prints.
+
+    Args:
+        source: the first program and its arguments; no shell is involved and no secret may be among them.
+        sink: the second.
+        given: what the first one reads.
+        user: the account to run them as; ours when not given.
+
+    Raises:
+        ToolError: one could not be started or ended with another exit code than 0; the first one is told where it complains.
+    """
+    who = account(user) if user else None
+    keywords: Dict[str, Any] = {"env": _environment(who, None), "cwd": "/", "preexec_fn": _become(who)}
+    with tempfile.TemporaryFile() as text, tempfile.TemporaryFile() as by_source, tempfile.TemporaryFile() as by_sink:
+        text.write(given.encode("utf-8", "surrogateescape"))
+        text.seek(0)
+        with _open(source, stdin=text, stdout=subprocess.PIPE, stderr=by_source, **keywords) as first:
+            assert first.stdout is not None
+            try:
+                with _open(sink, stdin=first.stdout, stdout=subprocess.DEVNULL, stderr=by_sink, **keywords) as second:
+                    # Ours is closed, so that the first one notices when the second has ended.
+                    first.stdout.close()
+                    second.wait()
+            except BaseException:
+                first.kill()
+                raise
+        # One that cannot go on since the other has ended says nothing.
+        if by_source.tell():
+            _refuse_failure(source, first.returncode, by_source)
+        _refuse_failure(sink, second.returncode, by_sink)
+        _refuse_failure(source, first.returncode, by_source)
+
+
+def _open(argv: Sequence[str], **keywords: Any) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(list(argv), **keywords)
     except OSError as error:
         raise ToolError("The program %s could not be started: %s; check bindir." % (argv[0], error.strerror)) from None
-    if done.returncode not in accept:
-        raise ToolError("%s ended with exit code %d: %s" % (
-            " ".join(argv), done.returncode, _telling(done.stderr) or _telling(done.stdout) or "it said nothing."),
-            done.stderr.decode("utf-8", "replace"))
-    return done.stdout.decode("utf-8", "replace")
+
+
+def _refuse_failure(argv: Sequence[str], returncode: int, complaints: IO[bytes]) -> None:
+    if returncode == 0:
+        return
+    complaints.seek(0)
+    said = complaints.read()
+    complaint = _telling(said) or "it said nothing."
+    raise ToolError("%s ended with exit code %d: %s" % (" ".join(argv), returncode, complaint),
+                    said.decode("utf-8", "replace"), complaint)
 
 
 def spawn(argv: Sequence[str], user: Optional[str], log_file: str) -> "subprocess.Popen[bytes]":
@@ -154,6 +287,11 @@ class Programs:
         return path
 
     @property
+    def are_there(self) -> bool:
+        """Whether the programs are installed already."""
+        return os.access(os.path.join(self.bindir, "postgres"), os.X_OK)
+
+    @property
     def version_num(self) -> int:
         """Return the version of the installation, such as 180006."""
         if self._version_num is None:
@@ -161,9 +299,13 @@ class Programs:
         return self._version_num
 
     def run(self, program: str, *args: str, env: Optional[Mapping[str, str]] = None,
-            accept: Sequence[int] = (0,)) -> str:
+            accept: Sequence[int] = (0,), meanwhile: Optional[Callable[[], None]] = None) -> str:
         """Run one of the programs as the server's account; see ``run``."""
-        return run([self.path(program)] + list(args), self.user, env, accept)
+        return run([self.path(program)] + list(args), self.user, env, accept, meanwhile)
+
+    def feed(self, program: str, *args: str, chunks: Iterable[bytes]) -> None:
+        """Run one of the programs as the server's account with something to read; see ``feed``."""
+        feed([self.path(program)] + list(args), chunks, self.user)
 
     def spawn(self, program: str, *args: str, log_file: str) -> "subprocess.Popen[bytes]":
         """Start one of the programs as a server of its own; see ``spawn``."""

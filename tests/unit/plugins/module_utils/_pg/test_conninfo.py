@@ -37,7 +37,9 @@ def test_whatever_form_we_accept_libpq_reads_alike(pairs: list[tuple[str, str]])
         found = conninfo.parse(text)
     except InputError:
         return
-    assert parse_dsn(text) == found
+    # Which keywords there are is for libpq to know.
+    if set(found) <= set(COMMON):
+        assert parse_dsn(text) == found
 
 
 @pytest.mark.parametrize("text", [

@@ -34,6 +34,14 @@ def test_a_certificate_needs_its_key_its_authority_and_a_place(missing: str) -> 
         desired(**{**TLS, missing: OPTIONS[missing]})
 
 
+def test_a_client_has_the_authority_and_no_certificate() -> None:
+    client = desired(tls_directory="/etc/pg", tls_ca="CA")
+    shown = [(step.values["path"], step.values["before"]) for step in credentials.writes({}, client)]
+    assert shown == [("/etc/pg/ca.crt", "missing")]
+    with pytest.raises(InputError, match="or for a client tls_ca and tls_directory"):
+        desired(tls_ca="CA")
+
+
 def test_a_directory_alone_only_names_the_files() -> None:
     files = desired(tls_directory="/etc/pg", passfile="/srv/passfile")
     assert [file.path for file in files] == ["/srv/passfile", "/etc/pg/server.key", "/etc/pg/server.crt", "/etc/pg/ca.crt"]

@@ -8,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import databases, schema
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError
@@ -107,19 +105,6 @@ def test_a_half_dropped_database_is_not_taken_for_one() -> None:
 def test_a_server_that_does_not_exist_yet_gets_everything() -> None:
     steps = [step.shown for step in databases.plan(databases.ABSENT, wanted(encoding="UTF8", schema_from=SOURCE)).steps]
     assert len(steps) == 3
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
-    lambda name: len(name.encode()) <= 63 and not name.endswith(".pgmahout")))
-def test_a_draft_has_a_name_of_its_own_that_fits(name: str) -> None:
-    draft = databases.draft_name(name)
-    assert len(draft.encode()) <= 63
-    assert draft != name
-    assert draft.endswith(".pgmahout")
-
-
-def test_long_names_that_begin_alike_have_different_drafts() -> None:
-    assert databases.draft_name("x" * 62 + "a") != databases.draft_name("x" * 62 + "b")
 
 
 @pytest.mark.parametrize(("options", "said"), [

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,46 @@ def test_the_version_is_asked_once(tmp_path: Path) -> None:
     found = tools.Programs(str(tmp_path))
     assert [found.version_num, found.version_num] == [160003, 160003]
     assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+def test_a_program_reads_what_is_made_for_it(tmp_path: Path) -> None:
+    tools.feed(["/bin/sh", "-c", f"cat > {tmp_path}/it"], [b"a\n"] * 50000)
+    assert (tmp_path / "it").read_bytes() == b"a\n" * 50000
+
+
+def test_a_program_never_sees_an_end_that_came_too_early(tmp_path: Path) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield b"half\n"
+        raise ValueError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        tools.feed(["/bin/sh", "-c", f"cat > /dev/null; touch {tmp_path}/end"], breaking())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_that_reads_no_further_tells_why() -> None:
+    with pytest.raises(ToolError, match="ended with exit code 3: psql: error: no more"):
+        tools.feed(["/bin/sh", "-c", "read x; echo 'psql: error: no more' >&2; exit 3"], [b"a" * 100000] * 50)
+
+
+def test_lines_come_as_they_are_printed_and_end_with_the_error() -> None:
+    assert list(tools.lines(["/bin/sh", "-c", "echo a; echo b"])) == [b"a\n", b"b\n"]
+    found = tools.lines(["/bin/sh", "-c", "echo a; echo bad >&2; exit 1"])
+    assert next(found) == b"a\n"
+    with pytest.raises(ToolError, match="exit code 1: bad"):
+        next(found)
+
+
+def test_what_one_program_prints_another_one_reads(tmp_path: Path) -> None:
+    tools.pipe(["/bin/sh", "-c", "cat; echo b"], ["/bin/sh", "-c", f"cat > {tmp_path}/read"], "a\n")
+    assert (tmp_path / "read").read_text() == "a\nb\n"
+
+
+@pytest.mark.parametrize(("source", "sink", "told"), [
+    ("echo 'no route' >&2; exit 255", "cat > /dev/null; echo 'unexpected end' >&2; exit 2", "exit code 255: no route"),
+    ("exit 3", "cat > /dev/null", "exit code 3"),
+    ("cat /dev/zero", "echo 'no space left' >&2; exit 2", "exit code 2: no space left"),
+    ("echo 'a warning' >&2", "cat > /dev/null; echo 'bad block' >&2; exit 2", "exit code 2: bad block")])
+def test_of_two_programs_the_one_is_told_that_failed(source: str, sink: str, told: str) -> None:
+    with pytest.raises(ToolError, match=told):
+        tools.pipe(["/bin/sh", "-c", source], ["/bin/sh", "-c", sink], "")
