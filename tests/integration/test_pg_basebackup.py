@@ -74,7 +74,7 @@ def test_another_system_is_refused_with_both_names(primary: Server, there: Serve
     theirs = ok("pg_instance", **instance(there, state="stopped", **entries))["system_identifier"]
     ours = primary.sql("SELECT system_identifier::text FROM pg_control_system()")[0][0]
     said = refused(MODULE, **clone(there, primary))
-    assert "clone of the system %s was asked for" % ours in said
+    assert "base backup of the system %s was asked for" % ours in said
     assert "instance of the system %s is there" % theirs in said
 
 
@@ -115,7 +115,7 @@ def test_a_slot_that_does_not_exist_is_told(primary: Server, there: Server) -> N
 @pytest.mark.parametrize(("damage", "told"), [
     ('for f in "$dir"/base/*/1259; do printf X | dd of="$f" bs=1 seek=100 conv=notrunc; done', "checksum mismatch"),
     ('rm "$dir"/backup_label', "has no backup_label and would start corrupt"),
-    ('rm "$dir"/pg_wal/0*', "pg_verifybackup"),
+    ('rm "$dir"/pg_wal/0*', 'in "pg_wal" of timeline 1 from 0/'),
 ])
 def test_a_backup_that_is_damaged_gets_no_name(primary: Server, there: Server, damage: str, told: str) -> None:
     programs = there.home / "programs"
