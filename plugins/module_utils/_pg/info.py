@@ -9,7 +9,7 @@ import os
 import pwd
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import configuration, info_query, layout, login, packages, programs, version
+from . import archiver, configuration, info_query, layout, login, packages, programs, version
 from .errors import PgError, StateError, Unreachable
 from .instance import Host, Instance, kind_of, place_taken, read_text
 from .instance import read as read_instance
@@ -68,7 +68,8 @@ def _host(params: Mapping[str, Any]) -> Dict[str, Any]:
     spaces = [os.readlink("/proc/self/ns/%s" % kind) for kind in ("net", "mnt")]
     return {"machine": ":".join([boot] + spaces), "uid": os.geteuid(), "account": pwd.getpwuid(os.geteuid()).pw_name,
             "bindir": _bindir(params), "account_exists": not params["user"] or _account_exists(params["user"]),
-            "prepared": any(os.path.exists(path) for path in layout.PREPARATION)}
+            "prepared": any(os.path.exists(path) for path in layout.PREPARATION),
+            "scheduled": os.path.exists(os.path.join(params["backup_directory"], layout.SCHEDULE))}
 
 
 def _bindir(params: Mapping[str, Any]) -> str:
@@ -104,6 +105,7 @@ def _instance(instance: Instance, version_num: int) -> Dict[str, Any]:
         "port": process.port if process else None,
         "socket_directory": process.socket_directory if process else None,
         "pid": process.pid if process else None,
+        "archive": archiver.archive_of(instance.data_directory),
     }
 
 
@@ -163,10 +165,16 @@ def _live(keywords: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, A
         rights = facts.pop("rights")
         facts.update(_ask(session, info_query.streams(session.version_num)))
         facts.update(_ask(session, info_query.logical(session.version_num, rights)))
+        facts["archiver"] = _archiver(facts["archiver"], params["log_file"])
         facts["not_visible"] = info_query.not_visible(str(keywords["user"]), facts, rights)
         return facts
     finally:
         session.close()
+
+
+def _archiver(found: Mapping[str, Any], log_file: str) -> Dict[str, Any]:
+    """Return what the statistics say of the archiver, and why it fails when it does."""
+    return dict(found, reason=archiver.last_words(log_file) if found["failing"] else "")
 
 
 def _ask(session: login.Session, query: str) -> Dict[str, Any]:

@@ -26,6 +26,12 @@ _REPLAYED = "pg_catalog.pg_last_wal_replay_lsn()"
 _POSITION = "CASE WHEN %s THEN greatest(%s, %s) ELSE pg_catalog.pg_current_wal_lsn() END" % (
     _IN_RECOVERY, _RECEIVED, _REPLAYED)
 
+_ARCHIVER = (
+    "(SELECT pg_catalog.row_to_json(a) FROM (SELECT archived_count, last_archived_wal, last_archived_time, failed_count,"
+    " last_failed_wal, last_failed_time, stats_reset,"
+    " coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing"
+    " FROM pg_catalog.pg_stat_archiver) a)")
+
 
 def server(version_num: int) -> str:
     """Return the query for the server itself, and for ``rights``: what the role that asks may see.
@@ -37,7 +43,7 @@ def server(version_num: int) -> str:
         ("role", "CASE WHEN %s THEN 'standby' ELSE 'primary' END" % _IN_RECOVERY),
         ("database", "pg_catalog.current_database()"),
         ("system_identifier", "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())"),
-        ("timeline", _TIMELINE),
+        ("timeline", TIMELINE),
         ("started", "extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8"),
         ("lsn", "(%s)::text" % _POSITION),
         ("replay_lsn", "%s::text" % _REPLAYED),
@@ -50,7 +56,7 @@ def server(version_num: int) -> str:
         ("settings", "(SELECT pg_catalog.json_object_agg(name, setting) FROM pg_catalog.pg_settings WHERE name IN (%s))"
          % ", ".join(literal(name) for name in SHOWN_SETTINGS)),
         ("pending_restart", _array("name", "pg_catalog.pg_settings WHERE pending_restart ORDER BY name")),
-        ("archiver", "(SELECT pg_catalog.row_to_json(a) FROM pg_catalog.pg_stat_archiver a)"),
+        ("archiver", _ARCHIVER),
         ("rights", _rights(version_num)),
     ))
 
@@ -115,7 +121,7 @@ def not_visible(user: str, facts: Mapping[str, Any], rights: Mapping[str, bool])
     return [sentence for seen, sentence in sentences if not seen]
 
 
-_TIMELINE = ("CASE WHEN %s THEN greatest((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),"
+TIMELINE = ("CASE WHEN %s THEN greatest((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),"
              " (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"
              " (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()))"
              " ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int END"

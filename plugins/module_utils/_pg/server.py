@@ -9,7 +9,7 @@ import os
 import shutil
 from typing import Any, Dict, List, Sequence
 
-from . import credentials, guc, layout, service, tools
+from . import archiver, credentials, guc, layout, service, tools
 from .errors import StateError
 from .instance import REMOVED, UNFINISHED, Host, sync_directory, wait_until
 from .instance import read as read_instance
@@ -21,7 +21,7 @@ __all__ = ["Current", "Wanted", "apply", "desired", "plan", "read"]
 
 
 def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]:
-    """Do the steps; return the system identifier where an instance was made."""
+    """Do the steps; return the system identifier and the name of the archive where an instance was made."""
     doers = {"programs": _do_programs, "initdb": _do_initdb, "directory": _do_directory, "write": _do_write,
              "secret": _do_secret, "units": _do_units, "start": _do_start, "stop": _do_stop, "restart": _do_restart,
              "reload": _do_reload, "remove": _do_remove, "rename": _do_rename, "tidy": _do_tidy}
@@ -31,7 +31,8 @@ def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]
         doers[step.action](host, wanted, step)
     if any(step.action == "initdb" for step in steps):
         control = read_instance(host.programs, wanted.data_directory).control
-        return {"system_identifier": control.system_identifier if control else ""}
+        return {"system_identifier": control.system_identifier if control else "",
+                "archive": archiver.archive_of(wanted.data_directory)}
     return {}
 
 
@@ -48,6 +49,8 @@ def _do_initdb(host: Host, wanted: Wanted, step: Action) -> None:
     for path in wanted.directories:
         host.make_directory(path, 0o755)
     host.programs.run("initdb", *step.values["argv"])
+    control = read_instance(host.programs, unfinished).control
+    host.write(os.path.join(unfinished, archiver.LINEAGE), archiver.name_of(control.system_identifier if control else "") + "\n")
     if wanted.config_directory != wanted.data_directory:
         for path in wanted.files:
             _unlink(os.path.join(unfinished, os.path.basename(path)))

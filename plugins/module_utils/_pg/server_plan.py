@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Sequence
 
-from . import credentials, guc
+from . import archiver, credentials, guc
 from .configuration import already_taken
 from .errors import InputError, StateError
 from .instance import UNFINISHED, Instance
@@ -181,6 +181,7 @@ def _facts(current: Current, wanted: Wanted, steps: Sequence[Action]) -> Dict[st
         "system_identifier": control.system_identifier if control else "",
         "restart_required": bool(current.restart_reasons) and not actions & {"restart", "stop", "remove"},
         "restart_reasons": list(current.restart_reasons),
+        "archive": archiver.archive_of(wanted.data_directory) if current.instance.exists else "",
         "created": "initdb" in actions,
         "restarted": "restart" in actions,
         "reloaded": "reload" in actions,

@@ -28,7 +28,11 @@ _ALTER = "ALTER_REPLICATION_SLOT"
 
 
 class Wanted(NamedTuple):
-    """What was asked for; ``two_phase`` and ``failover`` are left alone when ``None``."""
+    """What was asked for; ``two_phase`` and ``failover`` are left alone when ``None``.
+
+    Attributes:
+        free_planned: whether what uses the slots will have been stopped by then.
+    """
 
     names: Tuple[str, ...]
     state: str
@@ -38,6 +42,7 @@ class Wanted(NamedTuple):
     two_phase: Optional[bool]
     failover: Optional[bool]
     recreate: bool
+    free_planned: bool = False
 
 
 class Current(NamedTuple):
@@ -82,7 +87,7 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     return Wanted(tuple(names), params["state"], params["slot_type"],
                   None if is_physical else params["plugin"] or "pgoutput", params["reserve_wal"],
                   None if is_physical else params["two_phase"], None if is_physical else params["failover"],
-                  params["on_mismatch"] == "recreate")
+                  params["on_mismatch"] == "recreate", params["free_planned"] and params["check_mode"])
 
 
 def read(session: Session, wanted: Wanted) -> Current:
@@ -119,7 +124,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
         before[name] = None if slot is None else _identity(slot)
         after[name] = None
         if wanted.state == "absent":
-            steps.extend([] if slot is None else [_drop(name, slot)])
+            steps.extend([] if slot is None else [_drop(name, dict(slot, active=slot["active"] and not wanted.free_planned))])
             continue
         is_new = slot is None or _is_to_be_recreated(current, wanted, name, slot)
         if is_new:

@@ -25,7 +25,7 @@ def test_a_directory_without_a_server_is_told_as_it_is() -> None:
 
 
 def test_two_runs_on_one_host_see_the_same_machine() -> None:
-    params = {"bindir": "/bin", "programs_directory": "", "user": ""}
+    params = {"bindir": "/bin", "programs_directory": "", "user": "", "backup_directory": ""}
     one, other = info._host(params), info._host(params)
     assert one == other
     assert one["uid"] == os.geteuid()
@@ -37,7 +37,7 @@ def test_a_host_without_programs_can_still_ask_a_server_elsewhere(monkeypatch: p
         raise StateError("There is no pg_ctl on the PATH.")
 
     monkeypatch.setattr(programs, "locate", nowhere)
-    assert info._host({"bindir": "", "programs_directory": "", "user": ""})["bindir"] == ""
+    assert info._host({"bindir": "", "programs_directory": "", "user": "", "backup_directory": ""})["bindir"] == ""
 
 
 def test_a_client_without_its_server_is_no_programs_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import slots
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError
 
 OPTIONS: dict[str, Any] = {"name": "s", "slots": None, "state": "present", "slot_type": "physical", "plugin": None,
-                           "reserve_wal": False, "two_phase": None, "failover": None, "on_mismatch": "fail"}
+                           "free_planned": False, "check_mode": False, "reserve_wal": False, "two_phase": None,
+                           "failover": None, "on_mismatch": "fail"}
 PHYSICAL: dict[str, Any] = {"slot_type": "physical", "plugin": None, "database": None, "temporary": False, "active": False,
                             "active_pid": None, "restart_lsn": "0/1", "confirmed_flush_lsn": None, "wal_status": "reserved",
                             "two_phase": False, "failover": False, "synced": False, "invalidation_reason": None,
@@ -132,6 +133,13 @@ def test_absent_drops_what_is_not_in_use() -> None:
     assert texts(current(), state="absent") == []
     with pytest.raises(StateError, match="pid 4711"):
         slots.plan(current({**PHYSICAL, **IN_USE}), wanted(state="absent"))
+
+
+def test_a_slot_that_will_be_free_by_then_is_dropped_in_the_plan_and_not_otherwise() -> None:
+    in_use = current({**PHYSICAL, **IN_USE})
+    assert texts(in_use, state="absent", free_planned=True, check_mode=True) == [DROP]
+    with pytest.raises(StateError, match="in use by the process with pid 4711"):
+        slots.plan(in_use, wanted(state="absent", free_planned=True))
 
 
 @pytest.mark.parametrize("options", [
