@@ -12,7 +12,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, guc, hba
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import PgError
-from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import summary
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import backup_summary, summary
 
 
 def _told(function: Callable[..., str]) -> Callable[..., str]:
@@ -33,8 +33,8 @@ def _summary(results: Mapping[str, Any], inventory: Mapping[str, Any], topology:
     return summary.lines(inventory, topology, results)
 
 
-def _complaints(results: Mapping[str, Any], _inventory: Mapping[str, Any], topology: Mapping[str, Any]) -> list[str]:
-    return summary.complaints(topology, results)
+def _complaints(results: Mapping[str, Any], inventory: Mapping[str, Any], topology: Mapping[str, Any]) -> list[str]:
+    return summary.complaints(inventory, topology, results)
 
 
 class FilterModule:
@@ -43,4 +43,5 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {"pg_setting": _told(guc.render), "pg_hba_line": _told(_hba_line), "pg_conninfo": _told(conninfo.render),
+                "pg_backup_line": backup_summary.backup_line, "pg_restore_line": backup_summary.restore_line,
                 "pg_summary": _summary, "pg_complaints": _complaints}

@@ -19,6 +19,7 @@ from typing import Any
 import psycopg2
 import yaml
 
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import receiver
 from tests.support import playbooks
 from tests.support.playbooks import ROOT, Run, wait_until
 from tests.support.postgres import free_port, server_user
@@ -107,10 +108,25 @@ class Lab:
 
     def stop(self, host: str, mode: str = "fast") -> None:
         """Stop an instance by hand, as somebody would who does not use Ansible."""
+        self.stop_server(self.directory(host) / "data", mode)
+
+    def stop_server(self, data: Path, mode: str = "fast") -> None:
+        """Stop whatever server runs on a data directory."""
         how = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
-        pid_file = self.directory(host) / "data" / "postmaster.pid"
+        pid_file = data / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), how)
         wait_until(lambda: not pid_file.exists(), 30)
+
+    def archive(self, host: str) -> str:
+        """The name of the archive that an instance writes to."""
+        path = self.directory(host) / "data" / "pgmahout.archive"
+        return path.read_text().strip() if path.exists() else "wal"
+
+    def archive_all(self, host: str) -> None:
+        """End a segment of a primary and wait until it has been archived."""
+        self.sql(host, "SELECT pg_logical_emit_message(false, 'test', 'x')")
+        segment = self.value(host, "SELECT pg_walfile_name(pg_switch_wal())")
+        wait_until(lambda: self.value(host, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"), 60)
 
     def start(self, host: str) -> None:
         """Start an instance by hand."""
@@ -133,10 +149,13 @@ class Lab:
 
     def destroy(self) -> None:
         """Remove everything, whatever state it is in."""
-        for pid_file in (self.home / "pg").glob("*/*/data/postmaster.pid"):
+        for pid_file in [*(self.home / "pg").glob("*/*/data/postmaster.pid"), *(self.home / "pg").glob("*/postmaster.pid")]:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
             wait_until(lambda: not pid_file.exists(), 30)  # noqa: B023 - called within the same turn
+        for repository in (self.home / "pg" / "backups").glob("*"):
+            if (found := receiver.find(str(repository))) is not None:
+                os.kill(found.pid, signal.SIGKILL)
         shutil.rmtree(self.home, ignore_errors=True)
 
 

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How an instance recovers: the signal files, and the settings in ``postgresql.auto.conf`` that go with them.
 
-The source is PostgreSQL's documentation, chapters 26.2.4 (setting up a standby) and 20.6.3 (standby settings). These settings
-live in ``postgresql.auto.conf`` since ``pg_basebackup`` and ``pg_rewind`` write them there too.
+The sources are PostgreSQL's documentation, chapters 26.2.4 (setting up a standby), 19.5.5 and 19.5.6 (archive recovery and its
+target) and 19.6.3 (standby servers). These settings live in ``postgresql.auto.conf`` since ``pg_basebackup`` and ``pg_rewind``
+write them there too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import conninfo, login, standby
+from . import conninfo, guc, login, recovery_end, recovery_target, service, standby
 from .errors import InputError, StateError
 from .instance import Host, Instance, Process, read_process, read_text, sync_directory, wait_until
 from .instance import read as read_instance
@@ -31,6 +32,9 @@ class Wanted(NamedTuple):
     primary_conninfo: Mapping[str, str]
     primary_slot_name: Optional[str]
     restore_command: Optional[str]
+    target: Optional[recovery_target.Target]
+    until_segment: str
+    log_file: str
     superuser: str
     wait: bool
     timeout: int
@@ -43,25 +47,36 @@ class Current(NamedTuple):
         instance: the data directory.
         auto_conf: the text of its ``postgresql.auto.conf``.
         stale: whether the running server has not read that text yet.
+        is_backup: whether it is a base backup that was never started.
     """
 
     instance: Instance
     auto_conf: str
     stale: bool = False
+    is_backup: bool = False
 
 
 def desired(params: Mapping[str, Any]) -> Wanted:
     """Return what the options ask for.
 
     Raises:
-        InputError: a standby without an upstream, or a password where a passfile belongs.
+        InputError: a standby without an upstream, a password where a passfile belongs, or a target that has no meaning.
     """
     upstream = conninfo.given(params["primary_conninfo"])
     if params["mode"] == "standby" and not upstream:
         raise InputError("The option mode is standby and primary_conninfo names no upstream; give at least its host.")
     standby.refuse_secrets(upstream, "primary_conninfo")
+    target = recovery_target.desired(params)
+    if params["mode"] != "targeted" and target.kind != "latest":
+        raise InputError("The option mode is %s and target_%s was given, and only a targeted recovery ends at a target; leave it "
+                         "out or set mode to targeted." % (params["mode"], target.kind))
+    if params["mode"] == "targeted" and not params["restore_command"]:
+        raise InputError("The option mode is targeted and restore_command is not given, without which PostgreSQL does not "
+                         "recover; give the command that fetches WAL.")
     return Wanted(os.path.normpath(params["data_directory"]), params["mode"], conninfo.masked(upstream),
-                  params["primary_slot_name"], params["restore_command"], params["superuser"], params["wait"],
+                  params["primary_slot_name"], params["restore_command"],
+                  target if params["mode"] == "targeted" else None, params["until_segment"],
+                  params["log_file"] or os.path.normpath(params["data_directory"]) + ".log", params["superuser"], params["wait"],
                   params["timeout"])
 
 
@@ -69,7 +84,9 @@ def read(host: Host, wanted: Wanted) -> Current:
     """Return what is on the host."""
     instance = read_instance(host.programs, wanted.data_directory)
     path = _auto_conf(wanted.data_directory)
-    return Current(instance, read_text(path) or "", _is_unread(instance.process, wanted.superuser, path))
+    is_backup = os.path.exists(os.path.join(wanted.data_directory, "backup_label"))
+    stale = wanted.target is None and _is_unread(instance.process, wanted.superuser, path)
+    return Current(instance, read_text(path) or "", stale, is_backup)
 
 
 def _is_unread(process: Optional[Process], superuser: str, path: str) -> bool:
@@ -94,12 +111,16 @@ def plan(current: Current, wanted: Wanted) -> Plan:
         StateError: there is no instance, or it runs in another way than asked and only a promotion or a rejoin leads there.
     """
     instance = current.instance
+    if not instance.exists:
+        raise StateError("The recovery mode %s was asked for in %s and there is no instance; %s first."
+                         % (wanted.mode, wanted.data_directory, "restore a backup" if wanted.target else "clone it"))
+    if wanted.target is not None:
+        return _plan_targeted(current, wanted, wanted.target)
     _refuse(instance, wanted)
     text = standby.auto_conf_text(current.auto_conf, _changes(wanted))
     steps: List[Action] = []
     if text != current.auto_conf:
-        path = _auto_conf(wanted.data_directory)
-        steps.append(Action("write", "write %s" % path, {"path": path, "text": text}))
+        steps.append(_write(wanted, text))
     if wanted.mode == "standby" and not instance.standby_signal:
         steps.append(_signal("touch", wanted))
     if wanted.mode == "none" and instance.standby_signal:
@@ -111,9 +132,6 @@ def plan(current: Current, wanted: Wanted) -> Plan:
 
 
 def _refuse(instance: Instance, wanted: Wanted) -> None:
-    if not instance.exists:
-        raise StateError("The recovery mode %s was asked for in %s and there is no instance; clone it first."
-                         % (wanted.mode, wanted.data_directory))
     if instance.recovery_signal:
         raise StateError("The recovery mode %s was asked for in %s and recovery.signal is there, so a point-in-time recovery is "
                          "under way; let it end first." % (wanted.mode, wanted.data_directory))
@@ -124,14 +142,53 @@ def _refuse(instance: Instance, wanted: Wanted) -> None:
                          % (wanted.mode, wanted.data_directory, found, remedy))
 
 
-def _signal(command: str, wanted: Wanted) -> Action:
-    path = os.path.join(wanted.data_directory, "standby.signal")
+def _plan_targeted(current: Current, wanted: Wanted, target: recovery_target.Target) -> Plan:
+    """Return the steps to an instance that recovers to a target when it starts; none when it does so or has done so.
+
+    With both signal files a server would be a standby (chapter 26.2), so the other one goes.
+    """
+    instance = current.instance
+    changes: Dict[str, Optional[str]] = dict.fromkeys(standby.SETTINGS)
+    changes.update(recovery_target.settings(target), restore_command=wanted.restore_command)
+    text = guc.edit(current.auto_conf, changes)
+    before = _shown_targeted(current.auto_conf, instance.recovery_signal)
+    after = _shown_targeted(text, True)
+    facts = {"data_directory": wanted.data_directory}
+    # A base backup that was never started lacks the signal; a server that was promoted has lost it.
+    is_told = text == current.auto_conf and not instance.standby_signal
+    if is_told and (instance.recovery_signal or not current.is_backup):
+        return Plan([], after, after, facts)
+    if instance.process or not (instance.recovery_signal or current.is_backup):
+        raise StateError("A recovery to %s was asked for in %s and %s; restore a backup into another directory." % (
+            target.shown, wanted.data_directory, "a server runs there that is not on its way to it" if instance.process else
+            "there is no backup_label, so that this is no base backup and would start corrupt"))
+    steps = [_write(wanted, text)] if text != current.auto_conf else []
+    if instance.standby_signal:
+        steps.append(_signal("rm", wanted))
+    if not instance.recovery_signal:
+        steps.append(_signal("touch", wanted, "recovery.signal"))
+    return Plan(steps, before, after, facts)
+
+
+def _shown_targeted(text: str, is_recovering: bool) -> Dict[str, Any]:
+    found = guc.parse(text)
+    shown: Dict[str, Any] = {name: found.get(name) for name in ("restore_command",) + recovery_target.SETTINGS}
+    return dict(shown, **{"recovery.signal": is_recovering})
+
+
+def _write(wanted: Wanted, text: str) -> Action:
+    path = _auto_conf(wanted.data_directory)
+    return Action("write", "write %s" % path, {"path": path, "text": text})
+
+
+def _signal(command: str, wanted: Wanted, name: str = "standby.signal") -> Action:
+    path = os.path.join(wanted.data_directory, name)
     return Action(command, "%s %s" % (command, path), {"path": path})
 
 
 def _changes(wanted: Wanted) -> Dict[str, Optional[str]]:
     if wanted.mode == "none":
-        return {"primary_conninfo": None, "primary_slot_name": None, "restore_command": None}
+        return dict.fromkeys(standby.SETTINGS + recovery_target.SETTINGS)
     return standby.settings(wanted.primary_conninfo, wanted.primary_slot_name, wanted.restore_command)
 
 
@@ -149,14 +206,33 @@ def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> None:
             host.programs.run("pg_ctl", "reload", "--pgdata=%s" % wanted.data_directory)
 
 
-def settle(_host: Host, wanted: Wanted) -> None:
-    """Wait until a standby that runs streams from its upstream.
+def settle(host: Host, wanted: Wanted) -> Dict[str, Any]:
+    """Wait until a standby that runs streams from its upstream, or a targeted recovery that runs has reached its target.
 
     Raises:
         StateError: it did not within the time-out; the reason that the server logged last is told.
     """
+    if wanted.wait and wanted.mode == "standby":
+        _await_stream(wanted)
+    if wanted.wait and wanted.target is not None:
+        return _await_target(host, wanted)
+    return {}
+
+
+def _await_target(host: Host, wanted: Wanted) -> Dict[str, Any]:
+    """Wait for the target; a server that lacks what it should have is stopped and its data directory marked."""
+    try:
+        return recovery_end.wait(recovery_end.Recovery(
+            wanted.data_directory, wanted.superuser, wanted.timeout, wanted.until_segment, wanted.log_file))
+    except recovery_end.EndedEarly as error:
+        host.write(os.path.join(wanted.data_directory, recovery_end.FAILED), "%s\n" % error)
+        service.stop(host, wanted.data_directory, wanted.timeout)
+        raise
+
+
+def _await_stream(wanted: Wanted) -> None:
     process = read_process(wanted.data_directory)
-    if not wanted.wait or wanted.mode != "standby" or process is None:
+    if process is None:
         return
     session = login.Session(login.local(process.socket_directory, process.port, wanted.superuser))
     ports = set(str(wanted.primary_conninfo.get("port") or "5432").split(","))

@@ -9,10 +9,14 @@ documentation, chapters 26.2.4 and 20.6.3).
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Mapping, Optional
 
-from . import conninfo, guc
+from . import conninfo, guc, recovery_target
 from .errors import InputError
+
+#: What the restore_command of pg_backup_restore is known by.
+_OF_A_RESTORE = re.compile(r"/bin/restore-wal'? ")
 
 SETTINGS = ("primary_conninfo", "primary_slot_name", "restore_command")
 
@@ -31,8 +35,12 @@ def refuse_secrets(keywords: Mapping[str, object], option: str) -> None:
 
 def settings(upstream: Mapping[str, object], slot: Optional[str],
              restore_command: Optional[str] = None) -> Dict[str, Optional[str]]:
-    """Return the settings of a standby; what is not asked for is not among them."""
-    found: Dict[str, Optional[str]] = {"primary_conninfo": conninfo.render(upstream)}
+    """Return the settings of a standby; what is not asked for is not among them.
+
+    The target of an earlier recovery, which a restored server keeps in its settings, must not stop it.
+    """
+    found: Dict[str, Optional[str]] = dict.fromkeys(recovery_target.SETTINGS)
+    found["primary_conninfo"] = conninfo.render(upstream)
     if slot is not None:
         found["primary_slot_name"] = slot or None
     if restore_command is not None:
@@ -41,11 +49,16 @@ def settings(upstream: Mapping[str, object], slot: Optional[str],
 
 
 def auto_conf_text(text: str, changes: Mapping[str, Optional[str]]) -> str:
-    """Return the text of ``postgresql.auto.conf`` with settings changed; a conninfo that means the same stays as it is."""
+    """Return the text of ``postgresql.auto.conf`` with settings changed; a conninfo that means the same stays as it is.
+
+    The command by which a server was restored goes unless another is asked for: what it names may be gone, or on another host.
+    """
     present = guc.parse(text).get("primary_conninfo")
     wanted = changes.get("primary_conninfo")
     if present is not None and wanted is not None and _same_conninfo(present, wanted):
         changes = {name: value for name, value in changes.items() if name != "primary_conninfo"}
+    if _OF_A_RESTORE.search(guc.parse(text).get("restore_command") or ""):
+        changes = dict({"restore_command": None}, **changes)
     return guc.edit(text, changes)
 
 

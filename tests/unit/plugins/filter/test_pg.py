@@ -32,6 +32,6 @@ def test_bad_input_is_an_error_of_the_filter(name: str, value: Any) -> None:
 
 def test_a_summary_takes_what_the_playbooks_have() -> None:
     inventory: dict[str, Any] = {"members": {}, "clusters": {}}
-    topology: dict[str, Any] = {"members": {}, "refusals": ["Two primaries."]}
+    topology: dict[str, Any] = {"members": {}, "clusters": {}, "refusals": ["Two primaries."]}
     assert FILTERS["pg_summary"]({}, inventory, topology)[0].startswith("CLUSTER")
     assert FILTERS["pg_complaints"]({}, inventory, topology) == ["Two primaries."]

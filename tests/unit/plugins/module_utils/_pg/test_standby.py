@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, guc, standby
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, guc, recovery_target, standby
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.sql import MASK
 
@@ -30,10 +30,12 @@ def test_no_secret_is_no_reason_to_refuse() -> None:
 
 def test_what_is_not_asked_for_is_left_and_what_is_empty_is_removed() -> None:
     shown = "host=node1 port=5440 user=replicator"
-    assert standby.settings(UPSTREAM, None) == {"primary_conninfo": shown}
-    assert standby.settings(UPSTREAM, "", "") == {"primary_conninfo": shown, "primary_slot_name": None, "restore_command": None}
+    no_target = dict.fromkeys(recovery_target.SETTINGS)
+    assert standby.settings(UPSTREAM, None) == {**no_target, "primary_conninfo": shown}
+    assert standby.settings(UPSTREAM, "", "") == {
+        **no_target, "primary_conninfo": shown, "primary_slot_name": None, "restore_command": None}
     assert standby.settings(UPSTREAM, "s", "cp %p") == {
-        "primary_conninfo": shown, "primary_slot_name": "s", "restore_command": "cp %p"}
+        **no_target, "primary_conninfo": shown, "primary_slot_name": "s", "restore_command": "cp %p"}
 
 
 @given(st.dictionaries(st.sampled_from(["host", "user", "application_name", "options"]), st.text(
@@ -66,3 +68,13 @@ def test_what_is_no_connection_is_not_shown_either() -> None:
     found = standby.shown("primary_conninfo = 'host=a s3cret'\n", False)
     assert found["primary_conninfo"] == "not a connection string"
     assert found["standby.signal"] is False
+
+
+@pytest.mark.parametrize(("command", "asked", "left"), [
+    ("/srv/b/bin/restore-wal /srv/b/wal %f %p 16777216", None, None), ("'/srv/a b/bin/restore-wal' '/srv/a b/wal' %f %p 1", None, None),
+    ("cp /archive/%f %p", None, "cp /archive/%f %p"),
+    ("/srv/b/bin/restore-wal /srv/b/wal %f %p 1", "/srv/c/bin/restore-wal /srv/c/wal %f %p 1", "/srv/c/bin/restore-wal /srv/c/wal %f %p 1")])
+def test_the_command_that_a_server_was_restored_by_does_not_stay(command: str, asked: str | None, left: str | None) -> None:
+    text = guc.edit("", {"restore_command": command})
+    changed = standby.auto_conf_text(text, standby.settings({"host": "node1"}, "node2", asked))
+    assert guc.parse(changed).get("restore_command") == left
