@@ -33,6 +33,14 @@ status: $(VENV)/runtime ## What runs, who follows whom, and how far behind; fail
 destroy: $(VENV)/runtime ## Remove clusters with their data: make destroy CLUSTER=orders,reporting
 	@$(RUN)/ansible-playbook pgmahout.cluster.destroy -i $(INVENTORY) $(if $(CLUSTER),-e pg_destroy=$(CLUSTER)) $(ARGS)
 
+.PHONY: demo-pitr
+demo-pitr: $(VENV)/runtime ## The accident: rows are deleted, and come back by a restore to just before it; on a cluster of its own
+	@$(RUN)/python demo/point_in_time.py
+
+.PHONY: drill
+drill: $(VENV)/runtime ## Prove the newest backup by a restore, with a report in ./drill: make drill [CLUSTER=orders]
+	@$(RUN)/ansible-playbook pgmahout.cluster.drill -i $(INVENTORY) -e pg_drill_cluster=$(or $(CLUSTER),orders) $(ARGS)
+
 .PHONY: test
 test: lint unit integration molecule e2e ## Everything that needs no container
 
@@ -61,7 +69,7 @@ e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, f
 lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity
 	@$(RUN)/ruff check .
 	@cd .collections && MYPYPATH=. ../$(RUN)/mypy --config-file ../pyproject.toml -p ansible_collections.pgmahout.cluster.plugins
-	@$(RUN)/mypy --config-file pyproject.toml tests benchmarks molecule
+	@$(RUN)/mypy --config-file pyproject.toml tests benchmarks demo molecule
 	@PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)/ansible-lint --offline
 	@tests/sanity.sh
 
@@ -76,6 +84,10 @@ bench-modules: $(VENV)/development ## Measure each SQL module beside community.p
 .PHONY: bench-lab
 bench-lab: engine $(VENV)/development ## Measure deploy and a minor upgrade on Debian hosts, which Docker runs
 	@$(RUN)/python benchmarks/lab.py $(ARGS)
+
+.PHONY: bench-backups
+bench-backups: $(VENV)/development ## Measure backup and restore beside the bare commands; GIGABYTES=4 says on how much
+	@$(RUN)/python benchmarks/backups.py $(ARGS)
 
 .PHONY: engine
 engine:

@@ -73,6 +73,8 @@ def ours(here: Scene, in_process: bool = True) -> Job:
     if tuple(here.ports) != MAIN_JOB:
         del clusters["reporting"]
         clusters["orders"]["hosts"] = {name: {} for name in here.ports}
+    # The others archive no WAL.
+    clusters["orders"]["vars"]["pg_backup_wal"] = "none"
     for cluster in clusters.values():
         for name in cluster["hosts"]:
             cluster["hosts"][name]["pg_server_port"] = here.ports[name]

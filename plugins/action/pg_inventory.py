@@ -42,11 +42,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             complaints += unknown(host, given, specs)
             variables[host], found = self._resolve(host, {**defaults, **given}, specs)
             complaints += found
-        complaints = complaints or inventory.complaints(variables) or self._about_certificates(variables)
+        asked: set[str] = {given.get("pg_backup_host", "") for given in variables.values()}
+        backup_hosts = asked & {*task_vars["groups"]["all"]} - {*hosts}
+        others = {host: self._address({**defaults, **hostvars.raw_get(host)}) for host in backup_hosts}
+        complaints = complaints or inventory.complaints(variables, others) or self._about_certificates(variables)
         if complaints:
             raise AnsibleActionFail("\n".join(complaints))
-        result.update(inventory.build(variables))
+        result.update(inventory.build(variables, others))
         return result
+
+    def _address(self, raw: Mapping[str, Any]) -> str:
+        """Return where a host that is no member is reached; the default is the role's."""
+        return str(Templar(loader=self._loader, variables=dict(raw)).template(raw["pg_server_address"]))
 
     def _about_certificates(self, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Return what is wrong with the certificates that members were given."""

@@ -34,11 +34,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 members:
-  description: By host, the cluster of each member, its address, port, data directory, slot, and who may connect to it.
+  description: By host, the cluster of each member, its address, port, data directory, slot, backup host, and who may connect to
+  it.
   returned: success
   type: dict
 clusters:
-  description: By name, the members of each cluster, its subscribers, and how to reach the member that takes writes.
+  description: By name, the members of each cluster, its subscribers, from where its backups are taken, and how to reach the
+    member that takes writes.
   returned: success
   type: dict
 """

@@ -61,6 +61,16 @@ options:
       - The major version that the programs must have; V(0) checks none.
     type: int
     default: 0
+  log_file:
+    description:
+      - The server's log, of which a failing archiver's last line is returned.
+    type: path
+    default: ""
+  backup_directory:
+    description:
+      - A repository of backups, of which is returned whether it has a schedule.
+    type: path
+    default: ""
   from_distribution:
     description:
       - Whether programs that are not there yet come with the host's distribution, which must then have O(version).
@@ -370,10 +380,18 @@ subscriptions:
         - Null for subscriptions of databases other than RV(database).
       type: dict
 archiver:
-  description: The columns of C(pg_stat_archiver), times in ISO 8601.
+  description:
+    - The columns of C(pg_stat_archiver), times in ISO 8601. C(failing) says whether the last attempt failed, and C(reason) what
+      O(log_file) says of it.
   type: dict
   returned: when the server answers
-  sample: {"archived_count": 4, "last_archived_wal": "000000010000000000000004", "failed_count": 0, "last_failed_wal": null}
+  sample:
+    archived_count: 4
+    last_archived_wal: "000000010000000000000004"
+    failed_count: 0
+    last_failed_wal: null
+    failing: false
+    reason: ""
 settings:
   description: The settings that replication depends on, by name, as C(setting) of C(pg_settings).
   type: dict
@@ -396,13 +414,14 @@ not_visible:
   returned: when the server answers
 instance:
   description:
-    - What is in O(data_directory). C(kind) is V(missing), V(empty), V(foreign) or V(instance). Null without that option.
+    - What is in O(data_directory). C(kind) is V(missing), V(empty), V(foreign) or V(instance). C(archive) names the archive of
+      the repository that its WAL goes to. Null without that option.
   type: dict
   returned: success
 host:
   description:
     - What tells this host from others, the account of the module, where PostgreSQL's programs are used from (empty when there are
-      none), and whether pg_host has prepared it.
+      none), whether pg_host has prepared it, and whether there is a schedule for the repository in O(backup_directory).
   type: dict
   returned: success
 problems:
@@ -423,6 +442,8 @@ ARGUMENT_SPEC = dict(
     listen_port={"type": "int", "default": 0},
     socket_directory={"type": "path", "default": ""},
     version={"type": "int", "default": 0},
+    log_file={"type": "path", "default": ""},
+    backup_directory={"type": "path", "default": ""},
     from_distribution={"type": "bool", "default": False},
 )
 

@@ -57,6 +57,11 @@ options:
       - Whether a logical slot is synchronized to standbys, to be there after a failover (PostgreSQL 17). A new slot
         is not without it.
     type: bool
+  free_planned:
+    description:
+      - An earlier task of the same play stops what uses the slots, so that in check mode O(state=absent) may find them in use.
+    type: bool
+    default: false
   on_mismatch:
     description:
       - What happens to a slot that has another type, plugin or database, is temporary, or differs in O(two_phase)
@@ -169,6 +174,7 @@ ARGUMENT_SPEC = {
     "reserve_wal": {"type": "bool", "default": False},
     "two_phase": {"type": "bool"},
     "failover": {"type": "bool"},
+    "free_planned": {"type": "bool", "default": False},
     "on_mismatch": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},
 }
 

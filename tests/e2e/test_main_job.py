@@ -319,8 +319,10 @@ def test_destroy_needs_the_name_and_removes_only_what_was_made(lab: Lab) -> None
     lab.play("destroy", "-e", "pg_destroy=reporting").ok()
     assert lab.answers("node2")
     assert lab.value("node2", "SELECT count(*) FROM pg_replication_slots WHERE slot_type = 'logical'") == 0
-    lab.play("destroy", "-e", "pg_destroy=orders").ok()
+    destroyed = lab.play("destroy", "-e", "pg_destroy=orders").ok()
+    assert f"backups of the cluster orders stay in {lab.home}/pg/backups/orders" in destroyed.flat
     left = sorted(str(path.relative_to(lab.home / "pg")) for path in (lab.home / "pg").rglob("*"))
-    assert left == ["orders", "orders/notes.txt"]
+    assert [path for path in left if not path.startswith("backups")] == ["orders", "orders/notes.txt"]
+    assert any(path.startswith("backups/orders/wal-") for path in left), "the archive was removed"
     assert not (lab.home / "secrets").exists()
     assert set(lab.play("destroy", "-e", "pg_destroy=orders").ok().changed.values()) == {0}

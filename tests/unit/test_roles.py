@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 
 #: Facts that the playbooks and the roles make, with what each comes from.
-FACTS = {"pg_inventory", "pg_topology", "pg_found"}
+FACTS = {"pg_drill_failure", "pg_found", "pg_inventory", "pg_restore_result", "pg_server_result", "pg_topology"}
 _NAME = re.compile(r"(?<![\w.'])(_{0,2}pg_\w+)")
 
 

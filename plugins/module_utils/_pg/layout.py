@@ -27,6 +27,9 @@ TMPFILES_FILE = "/etc/tmpfiles.d/60-pgmahout.conf"
 DROP_IN = "/etc/systemd/system/postgresql@.service.d/60-pgmahout.conf"
 PREPARATION = (SYSCTL_FILE, TMPFILES_FILE, DROP_IN)
 
+#: What a repository of backups has as long as there is a schedule for it.
+SCHEDULE = "schedule.json"
+
 
 def files(unit: str) -> Dict[str, str]:
     """Return the texts of these files by their names; none for a server that is no unit."""

@@ -14,6 +14,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import schedule_expression
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import archiving
+
 #: The defaults of PostgreSQL for the settings that a standby must not have lower (documentation, chapter 26.4.3).
 FLOOR_DEFAULTS = {"max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
                   "max_locks_per_transaction": 64}
@@ -32,11 +36,12 @@ OWNED_SETTINGS = {
 Variables = Mapping[str, Any]
 
 
-def build(variables: Mapping[str, Variables]) -> dict[str, Any]:
+def build(variables: Mapping[str, Variables], others: Mapping[str, str] = {}) -> dict[str, Any]:
     """Return members and clusters by their names.
 
     Args:
         variables: the resolved variables of each member, in the order of the inventory.
+        others: the addresses of backup hosts that are no members, by name.
 
     Returns:
         ``members`` and ``clusters`` as the roles use them. No secret is among them.
@@ -48,6 +53,7 @@ def build(variables: Mapping[str, Variables]) -> dict[str, Any]:
         cluster["members"].append(host)
     for cluster in clusters.values():
         cluster["conninfo"] = writable(cluster["members"], members)
+        cluster["backup_addresses"] = backup_addresses(cluster["members"], members, others)
     for host, member in members.items():
         for subscription in variables[host]["pg_subscriber_subscriptions"]:
             publisher = clusters.get(subscription.get("cluster") or "")
@@ -84,10 +90,15 @@ def _member(host: str, given: Variables) -> dict[str, Any]:
         "socket_directory": given["pg_server_socket_directory"],
         "upstream": given["pg_standby_upstream"],
         "bootstrap": given["pg_cluster_bootstrap_primary"],
-        "packages": given["pg_server_packages"],
+        "packages": [*given["pg_server_packages"], *archiving.packages(given)],
         "prepare": {name: value for name, value in given.items() if name.startswith("pg_host_") and value is not None},
         "repository": given["pg_server_pgdg"],
         "tls": given["pg_server_tls"],
+        "backup_host": given["pg_backup_host"],
+        "backup_directory": given["pg_backup_directory"],
+        "backup_settings": archiving.settings(given),
+        "wal": given["pg_backup_wal"],
+        "scheduled": bool(given["pg_backup_schedule"]),
         "slot": slot_name(host),
         "superuser": given["pg_server_superuser"],
         "replication_user": given["pg_cluster_replication_user"],
@@ -118,6 +129,12 @@ def publisher_database(subscription: Variables, hosts: Iterable[str], members: M
     return next((database for database in declared if database), str(subscription["database"]))
 
 
+def backup_addresses(hosts: Iterable[str], members: Mapping[str, Any], others: Mapping[str, str]) -> list[str]:
+    """Return from where the hosts that hold a cluster's backups connect to it, as the role of its standbys."""
+    known = {**{host: member["address"] for host, member in members.items()}, **others}
+    return _unique(known[name] for name in (members[host]["backup_host"] for host in hosts) if name in known)
+
+
 def _add_subscriber(publisher: dict[str, Any], address: str, subscription: Variables, database: str) -> None:
     """Tell the publishing cluster of a subscription: who comes, from where, to which database and publications."""
     entry = {"user": subscription["user"], "database": database, "publications": list(subscription["publications"]),
@@ -131,7 +148,7 @@ def _add_subscriber(publisher: dict[str, Any], address: str, subscription: Varia
 
 
 def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return who may connect for replication: the members as standbys, the subscribers to what they subscribe to.
+    """Return who may connect for replication: the members as standbys, backup hosts, the subscribers to what they subscribe to.
 
     ``all`` does not match replication connections (documentation, chapter 21.1), so these are lines of their own. The
     database ``postgres`` is where a standby asks for logical slots to keep in step.
@@ -140,7 +157,7 @@ def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str,
     user = members[own[0]]["replication_user"]
     kind = "hostssl" if members[own[0]]["tls"] else "host"
     entries = []
-    for address in _unique(members[host]["address"] for host in own):
+    for address in _unique([*(members[host]["address"] for host in own), *clusters[cluster]["backup_addresses"]]):
         entries.append(_hba(kind, "replication", user, address))
         entries.append(_hba(kind, "postgres", user, address))
     for subscriber in clusters[cluster]["subscribers"]:
@@ -180,15 +197,30 @@ def _unique(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def complaints(variables: Mapping[str, Variables]) -> list[str]:
-    """Return everything that is wrong with the inventory as it stands, each as one sentence."""
-    built = build(variables)
+def complaints(variables: Mapping[str, Variables], others: Mapping[str, str] = {}) -> list[str]:
+    """Return everything that is wrong with the inventory as it stands, each as one sentence; see ``build``."""
+    built = build(variables, others)
     found: list[str] = []
     for host, given in variables.items():
         found += _member_complaints(host, given, built)
+        found += _schedule_complaints(host, given)
+        if given["pg_backup_host"] and given["pg_backup_host"] not in {*variables, *others}:
+            found.append("The pg_backup_host of %s is %s, which this inventory does not have; add that host, with or without a "
+                         "pg_cluster_name." % (host, given["pg_backup_host"]))
+    found += archiving.shared(variables)
     for name, cluster in built["clusters"].items():
         found += _cluster_complaints(name, cluster["members"], variables, built["members"])
     return found
+
+
+def _schedule_complaints(host: str, given: Variables) -> list[str]:
+    """Return what is wrong with a schedule for cron; one for systemd is judged by systemd, on the host."""
+    try:
+        if given["pg_backup_schedule"] and given["pg_backup_schedule_with"] == "cron":
+            schedule_expression.refuse_cron(given["pg_backup_schedule"])
+    except InputError as error:
+        return ["On %s: %s" % (host, error)]
+    return []
 
 
 def _member_complaints(host: str, given: Variables, built: Mapping[str, Any]) -> list[str]:
@@ -205,6 +237,7 @@ def _member_complaints(host: str, given: Variables, built: Mapping[str, Any]) ->
         found += ["The pg_server_hba of %s has an entry of type %s, which lets a connection in without encryption while "
                   "pg_server_tls is on; make it hostssl." % (host, entry["type"]) for entry in given["pg_server_hba"]
                   if entry["type"] in ("host", "hostnossl") and entry["method"] != "reject"]
+    found += archiving.complaints(host, given)
     for subscription in given["pg_subscriber_subscriptions"]:
         found += _subscription_complaints(host, given["pg_cluster_name"], subscription, built)
         if subscription.get("failover") and int(given["pg_cluster_version"]) < 17:
@@ -266,7 +299,8 @@ def _cluster_complaints(name: str, hosts: Sequence[str], variables: Mapping[str,
             found.append("The setting %s differs in the cluster %s (%s); a standby must not have less than its primary and any "
                          "member may become primary, so give all the same." % (
                              setting, name, ", ".join("%s has %s" % (host, value) for value, host in values.items())))
-    for variable in ("pg_cluster_replication_user", "pg_server_initdb", "pg_cluster_version", "pg_server_tls"):
+    for variable in ("pg_cluster_replication_user", "pg_server_initdb", "pg_cluster_version", "pg_server_tls", "pg_backup_host",
+                     "pg_backup_directory", "pg_backup_wal"):
         if len({repr(variables[host][variable]) for host in hosts}) > 1:
             found.append("The variable %s differs between the members of the cluster %s; give all the same." % (variable, name))
     return found

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import archiving
+
 
 def lines(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
     """Return the summary: for each member its role, address, lag, and a command that connects to it.
@@ -22,6 +24,8 @@ def lines(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Ma
         rows += [(name, host) + _cells(host, inventory, topology, results) for host in cluster["members"] if host in results]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     shown = ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[6]]).rstrip() for row in rows]
+    for name, cluster in topology["clusters"].items():
+        shown += archiving.lines(name, inventory["members"], cluster["primary"], results[cluster["primary"]])
     return shown + [member["note"] for member in topology["members"].values() if member["note"]]
 
 
@@ -75,11 +79,13 @@ def _connect(host: str, inventory: Mapping[str, Any], result: Mapping[str, Any])
         (databases or ["postgres"])[0])
 
 
-def complaints(topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
+def complaints(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:
     """Return everything that is not healthy, each as one sentence."""
     found = list(topology["refusals"])
     for host, decided in topology["members"].items():
         found += _member_complaints(host, decided, results[host])
+        if decided["role"] == "primary" and results[host].get("answers"):
+            found += archiving.unhealthy(host, inventory["members"][host], results[host])
     return found
 
 

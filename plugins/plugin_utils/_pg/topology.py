@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import archiving
+
 ABSENT = ("missing", "empty")
 
 
@@ -28,7 +30,7 @@ class Found(NamedTuple):
         system_identifier: ``""`` without an instance.
         timeline: 0 without an instance.
         floors: the present values of the settings that a standby must not have lower.
-        slots: its physical slots that are not active, by name.
+        slots: its physical slots that are not active, by name, and that of the receiver, which is stopped first.
     """
 
     reachable: bool
@@ -60,7 +62,8 @@ def found_of(result: Mapping[str, Any]) -> Found:
         instance["recovery_signal"], instance["system_identifier"],
         result["timeline"] if live else instance["timeline"],
         {name: int(settings.get(name, value)) for name, value in instance["floors"].items()},
-        [slot["name"] for slot in result.get("slots", ()) if slot["slot_type"] == "physical" and not slot["active"]])
+        [slot["name"] for slot in result.get("slots", ()) if slot["slot_type"] == "physical"
+         and (not slot["active"] or slot["name"] == archiving.SLOT)])
 
 
 class Refusal(Exception):
@@ -178,8 +181,9 @@ def _members(primary: str, here: Mapping[str, Found], members: Mapping[str, Any]
     following = [host for host in here if host != primary and host not in left]
     upstreams = {host: _upstream(host, primary, following, members) for host in following}
     slots = {host: sorted(members[down]["slot"] for down, up in upstreams.items() if up == host) for host in here}
+    slots[primary] += [archiving.SLOT] if members[primary]["wal"] == "stream" else []
     # A member that cannot be reached comes back by itself, if the WAL that it needs is still kept for it.
-    known = {members[host]["slot"] for host, one in here.items() if one.reachable}
+    known = {members[host]["slot"] for host, one in here.items() if one.reachable} | {archiving.SLOT}
     decided = {}
     for host, one in here.items():
         action = "leave" if host in left else _action(host, primary, one)

@@ -21,6 +21,9 @@ BASE: dict[str, Any] = {
     "pg_server_socket_directory": "/run/pg", "pg_server_superuser": "postgres", "pg_server_initdb": {"encoding": "UTF8"},
     "pg_server_default_settings": {"max_wal_senders": 20}, "pg_server_settings": {}, "pg_standby_upstream": "",
     "pg_server_packages": [], "pg_server_pgdg": {}, "pg_server_tls": False, "pg_server_hba": [], "pg_host_swappiness": None,
+    "pg_backup_host": "", "pg_backup_schedule": "", "pg_backup_schedule_with": "cron",
+    "pg_backup_directory": "/backups", "pg_backup_wal": "none",
+    "pg_backup_wal_compress": "gzip", "pg_backup_archive_timeout": 60, "pg_backup_incremental": 0,
     "pg_primary_databases": [], "pg_publisher_publications": [], "pg_subscriber_subscriptions": []}
 SUBSCRIPTION: dict[str, Any] = {"name": "s", "database": "dwh", "cluster": "orders", "publications": ["sales"],
                                 "publisher_database": None, "user": "subscriber", "conninfo": None}
@@ -59,6 +62,12 @@ def test_a_right_inventory_has_nothing_wrong() -> None:
     ({"node1": {}, "node2": {"pg_cluster_replication_user": "x"}}, "pg_cluster_replication_user differs"),
     ({"node1": {}, "node2": {"pg_server_initdb": {}}}, "pg_server_initdb differs"),
     ({"node1": {}, "node2": {"pg_server_tls": True}}, "pg_server_tls differs"),
+    ({"node1": {}, "node2": {"pg_backup_host": "node1"}}, "pg_backup_host differs"),
+    ({"node1": {}, "node2": {"pg_backup_wal": "stream"}}, "pg_backup_wal differs"),
+    ({"node1": {}, "node2": {"pg_backup_directory": "/elsewhere"}}, "pg_backup_directory differs"),
+    ({"node1": {"pg_backup_schedule": "0 25 * * *"}}, "On node1: The schedule '0 25 * * *' has 25 as hour"),
+    ({"node1": {"pg_backup_host": "vualt"}},
+     "pg_backup_host of node1 is vualt, which this inventory does not have; add that host, with or without a pg_cluster_name"),
     ({"node1": {"pg_server_tls": True, "pg_server_hba": [{"type": "host", "method": "scram-sha-256"}]}},
      "pg_server_hba of node1 has an entry of type host, which lets a connection in without encryption"),
     ({"node1": {"pg_server_tls": True, **SALES}, "dwh": reporting()},
@@ -134,6 +143,18 @@ def test_members_and_subscribers_are_let_in_to_what_they_need() -> None:
         {"user": "subscriber", "database": "shop", "publications": ["sales"],
          "addresses": ["dwh1.example.org", "dwh2.example.org"]}]
     assert built["members"]["dwh1"]["hba"][0]["database"] == "replication"
+
+
+@pytest.mark.parametrize(("backup_host", "address"), [
+    ("vault", "10.0.0.9/32"), ("dwh", "dwh.example.org"), ("node1", "node1.example.org"), ("", "node1.example.org")])
+def test_the_backup_host_is_let_in_as_a_standby_is_whether_or_not_it_is_a_member(backup_host: str, address: str) -> None:
+    members = hosts(node1={"pg_server_tls": True, "pg_backup_host": backup_host}, dwh={"pg_cluster_name": "reporting"})
+    built = inventory.build(members, {"vault": "10.0.0.9"})
+    lines = [hba.line(entry) for entry in built["members"]["node1"]["hba"]]
+    own = [f"hostssl {database} replicator node1.example.org scram-sha-256" for database in ("replication", "postgres")]
+    assert lines == list(dict.fromkeys([*own, *(line.replace("node1.example.org", address) for line in own)]))
+    assert built["members"]["node1"]["backup_host"] == backup_host
+    assert inventory.complaints(members, {"vault": "10.0.0.9"}) == []
 
 
 @pytest.mark.parametrize(("named", "dbname"), [(None, "shop"), ("other", "other")])

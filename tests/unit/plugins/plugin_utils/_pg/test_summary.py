@@ -12,11 +12,11 @@ import pytest
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import summary
 
 MEMBER: dict[str, Any] = {"cluster": "orders", "address": "127.0.0.1", "port": 5440, "superuser": "postgres",
-                          "databases": ["shop"]}
+                          "databases": ["shop"], "wal": "none", "backup_host": "", "backup_directory": "/backups"}
 INVENTORY: dict[str, Any] = {
     "members": {"node1": MEMBER, "node2": {**MEMBER, "port": 5441, "databases": []}},
     "clusters": {"orders": {"members": ["node1", "node2"]}}}
-TOPOLOGY: dict[str, Any] = {"refusals": [], "members": {
+TOPOLOGY: dict[str, Any] = {"refusals": [], "clusters": {"orders": {"primary": "node1"}}, "members": {
     "node1": {"role": "primary", "upstream": "", "note": ""}, "node2": {"role": "standby", "upstream": "node1", "note": ""}}}
 LIVE: dict[str, Any] = {
     "running": True, "answers": True, "role": "primary", "timeline": 3, "upstream": None, "replay_paused": None, "slots": [],
@@ -34,7 +34,7 @@ def lines(one: dict[str, Any] = PRIMARY, other: dict[str, Any] = STANDBY, **note
 
 
 def complaints(one: dict[str, Any] = PRIMARY, other: dict[str, Any] = STANDBY, **topology: Any) -> list[str]:
-    return summary.complaints({**TOPOLOGY, **topology}, {"node1": one, "node2": other})
+    return summary.complaints(INVENTORY, {**TOPOLOGY, **topology}, {"node1": one, "node2": other})
 
 
 def test_each_member_has_a_line_with_a_command_that_connects() -> None:

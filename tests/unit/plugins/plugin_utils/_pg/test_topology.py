@@ -29,7 +29,7 @@ def of(role: str, timeline: int = 1, running: bool = True, **more: Any) -> Found
 
 def inventory(hosts: tuple[str, ...] = HOSTS, upstreams: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
     members = {host: {"upstream": (upstreams or {}).get(host, ""), "bootstrap": host == changes.get("bootstrap"), "slot": host,
-                      "floors": changes.get("floors", FLOORS)} for host in hosts}
+                      "floors": changes.get("floors", FLOORS), "wal": changes.get("wal", "none")} for host in hosts}
     return {"members": members, "clusters": {"orders": {"members": list(hosts)}}}
 
 
@@ -232,3 +232,20 @@ def test_a_part_of_a_cluster_is_refused_and_a_cluster_outside_of_the_run_passed_
 def test_a_reading_that_failed_counts_as_unreachable() -> None:
     assert topology.found_of({"failed": True, "msg": "no psycopg2"}) == DOWN
     assert topology.found_of({"unreachable": True, "msg": "no route"}) == DOWN
+
+
+def test_the_receiver_has_a_slot_of_the_primary_while_wal_is_streamed_and_nowhere_else() -> None:
+    found = (of("primary", slots=["pgmahout_wal"]), of("standby", slots=["pgmahout_wal"]))
+    streamed = decide(*found, wal="stream")["members"]
+    assert streamed["node1"]["slots"] == ["node2", "pgmahout_wal"]
+    assert [member["stale_slots"] for member in streamed.values()] == [[], ["pgmahout_wal"]]
+    given_up = decide(*found)["members"]
+    assert given_up["node1"]["slots"] == ["node2"]
+    assert [member["stale_slots"] for member in given_up.values()] == [["pgmahout_wal"]] * 2
+
+
+def test_the_receivers_slot_counts_as_its_own_also_while_it_is_used() -> None:
+    slots = [{"name": name, "slot_type": "physical", "active": True} for name in ("pgmahout_wal", "node2")]
+    instance = {"kind": "instance", "recovery_signal": False, "system_identifier": "7001", "timeline": 1, "floors": {}}
+    result = {"instance": instance, "answers": True, "running": True, "role": "primary", "timeline": 1, "slots": slots}
+    assert topology.found_of(result).slots == ["pgmahout_wal"]
