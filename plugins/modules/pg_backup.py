@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - pgmahout.cluster.programs
   - pgmahout.cluster.credentials
+  - pgmahout.cluster.progress
   - pgmahout.cluster.conninfo
   - pgmahout.cluster.kept_backup
   - pgmahout.cluster.attributes

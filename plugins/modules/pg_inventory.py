@@ -34,8 +34,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 members:
-  description: By host, the cluster of each member, its address, port, data directory, slot, backup host, and who may connect to
-  it.
+  description: By host, the cluster of each member, its address, port, data directory, slot, backup host, and who may connect
+    to it.
   returned: success
   type: dict
 clusters:

@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import re
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +18,11 @@ import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import catalog
 from tests.support import instances
-from tests.support.faults import module_process
+from tests.support.faults import flipped, module_process
 from tests.support.modules import ok, refused, run_module
-from tests.support.postgres import bindir, free_port, server_user
+from tests.support.postgres import Server, bindir, free_port, server_user
 from tests.support.replication import await_true
-from tests.support.restores import Source, conninfo, restored, source
+from tests.support.restores import Source, conninfo, restore, restore_options, restored, source
 
 ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 ROWS = "SELECT id, text FROM kept ORDER BY id"
@@ -125,7 +122,8 @@ def test_an_entry_says_what_was_taken_and_when(made: Source) -> None:
     assert 0 < entry["duration_seconds"] <= (after[0] - before[0]).total_seconds()
     fixed = {"type": "full", "parent": None, "format": "tar", "compress": "gzip", "cluster": "orders", "timeline": 1,
              "system_identifier": before[2], "version": made.server.major, "next_xid": int(after[2]), "verified": True,
-             "archive": made.archive.name, "wal_segment_size": 1 << 20, "tablespaces": {}, "source": f"127.0.0.1:{made.server.port}"}
+             "archive": made.archive.name, "wal_segment_size": 1 << 20, "tablespaces": {},
+             "source": f"127.0.0.1:{made.server.port}"}
     assert {name: entry[name] for name in fixed} == fixed
     assert entry.keys() == set(catalog.Entry._fields)
 
@@ -209,22 +207,16 @@ def test_retention_takes_what_no_kept_backup_needs_and_nothing_else(made: Source
         assert done.server.sql(ROWS) == rows
 
 
-def test_a_chain_is_restored_and_goes_when_all_of_it_may(newest: Source) -> None:
-    options = {"incremental": 2, "keep_count": 1}
+def test_a_chain_goes_when_all_of_it_may(newest: Source) -> None:
     taken = []
     for _ in range(6):
-        write(newest, 300)
-        newest.server.sql("UPDATE kept SET text = text || 'x' WHERE id % 7 = 0")
-        taken.append(ok("pg_backup", **newest.backup_options(**options)))
-        if len(taken) == 3:
-            rows, position = newest.server.sql(ROWS), newest.position()
+        write(newest)
+        taken.append(ok("pg_backup", **newest.backup_options(incremental=2, keep_count=1)))
     entries = [result["backup"] for result in taken]
     assert [entry["type"] for entry in entries] == ["full", "incremental", "incremental"] * 2
     assert [entry["parent"] for entry in entries[:4]] == [None, entries[0]["id"], entries[1]["id"], None]
-    # The fourth is a full one, behind which no incremental one of the first chain is needed.
     assert [result["removed"] for result in taken] == [[]] * 3 + [[entry["id"] for entry in entries[:3]], [], []]
     assert names(newest) == {entry["id"] for entry in entries[3:]}
-    del rows, position
 
 
 def test_a_chain_holds_what_its_last_backup_held(newest: Source) -> None:
@@ -238,3 +230,178 @@ def test_a_chain_holds_what_its_last_backup_held(newest: Source) -> None:
     with restored(newest, backup=made["id"], target_immediate=True) as done:
         assert done.chosen["backups"] == sorted(names(newest))
         assert done.server.sql(ROWS) == rows
+
+
+def test_incremental_backups_are_refused_where_the_server_does_not_summarize_its_wal() -> None:
+    with source(15) as made:
+        assert "version 17" in refused("pg_backup", **made.backup_options(incremental=1))
+        assert not (made.repository / "base").exists()
+
+
+def test_what_a_killed_run_left_goes_with_the_next(newest: Source) -> None:
+    first = newest.backup()
+    with module_process("pg_backup", **newest.backup_options(max_rate="1M")):
+        await_true(lambda: any((newest.repository / "base").glob("*.pgmahout-new/data/base/*")))
+    left = names(newest) - {first["id"]}
+    assert len(left) == 1
+    (newest.repository / "base/20200101T000000Z.pgmahout-removed/data").mkdir(parents=True)
+    (newest.repository / "wal-20200101T000000Z.pgmahout-removed").mkdir()
+    second = newest.backup()
+    assert names(newest) == {first["id"], second["id"]}
+    assert list(newest.repository.rglob("*pgmahout-*")) == []
+    arguments = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(left.copy().pop().encode() in one for one in arguments)
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "tar", "compress": "gzip"}], ids=["plain", "tar"])
+def test_no_secret_is_told_or_kept(newest: Source, options: dict[str, str]) -> None:
+    seen = set()
+    with module_process("pg_backup", **newest.backup_options(max_rate="4M", **options)) as process:
+        while process.poll() is None:
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.add(path.read_bytes())
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    commands = [one for one in seen if b"pg_basebackup" in one and b"tests.support" not in one]
+    assert commands
+    # A part of it that is written the same way everywhere.
+    secret = "s3cr'et"
+    assert secret in instances.PASSWORD
+    assert not any(secret.encode() in one for one in commands)
+    assert json.loads(printed)["changed"] is True
+    assert secret not in printed
+    holding = [path for path in newest.server.home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert holding == [newest.server.home / "passfile"]
+
+
+@pytest.mark.parametrize("form", ["plain", "tar"])
+def test_a_backup_names_the_archive_of_its_server(made: Source, form: str) -> None:
+    lineage = made.server.data / "pgmahout.archive"
+    for name in ("wal-20261122T190102Z", "wal"):
+        lineage.write_text(name + "\n")
+        if name == "wal":
+            lineage.unlink()
+        assert made.backup(format=form)["archive"] == name
+        assert told(made, "catalog.json")["backups"][-1]["archive"] == name
+
+
+#: Backups of a server with tablespaces: its version, the options of pg_backup, how many incremental ones follow the full one.
+TABLESPACES: dict[str, tuple[int, dict[str, str], int]] = {
+    "plain-15": (15, {}, 0),
+    "plain-18": (18, {}, 0),
+    "tar-15": (15, {"format": "tar", "compress": "zstd"}, 0),
+    "tar-18": (18, {"format": "tar", "compress": "gzip"}, 0),
+    "chain-18": (18, {}, 2),
+    "tar-chain-18": (18, {"format": "tar", "compress": "gzip"}, 2),
+}
+
+
+@contextlib.contextmanager
+def with_tablespaces(case: str) -> Iterator[Source]:
+    """A source with two tablespaces, the second of which was made behind the first backup of a chain, and its backups."""
+    major, options, incremental = TABLESPACES[case]
+    with written(major) as made:
+        add_tablespace(made, "fast")
+        if incremental:
+            made.backup(**options)
+        add_tablespace(made, "late=er")
+        for _ in range(max(incremental, 1)):
+            made.server.sql("INSERT INTO fast SELECT generate_series(1, 5000); UPDATE fast SET id = -id WHERE id % 9 = 0")
+            made.backup("last", incremental=incremental, **options)
+        made.server.sql("DELETE FROM fast WHERE id % 5 = 0")
+        made.ship()
+        yield made
+
+
+def add_tablespace(made: Source, name: str) -> None:
+    place = made.server.home / name
+    place.mkdir()
+    shutil.chown(place, made.server.data.owner())
+    made.server.sql(f"CREATE TABLESPACE \"{name}\" LOCATION '{place}'")
+    made.server.sql(f"CREATE TABLE \"{name}\" TABLESPACE \"{name}\" AS SELECT n AS id FROM generate_series(1, 3000) AS n")
+
+
+def rows_of(server: Server) -> Any:
+    return server.sql('SELECT array_agg(id ORDER BY id) FROM fast'), server.sql('SELECT array_agg(id ORDER BY id) FROM "late=er"')
+
+
+def mapping(made: Source, server: Server) -> dict[str, str]:
+    return {str(made.server.home / name): str(server.home / "spaces" / name) for name in ("fast", "late=er")}
+
+
+def leftovers(server: Server) -> list[Path]:
+    return list(server.home.rglob("*.pgmahout-*"))
+
+
+@pytest.mark.parametrize("case", TABLESPACES)
+def test_tablespaces_are_kept_moved_and_restored(case: str) -> None:
+    with with_tablespaces(case) as made, instances.place(made.server.major) as server:
+        oids = dict(made.server.sql("SELECT oid::text, pg_tablespace_location(oid) FROM pg_tablespace WHERE oid > 16383"))
+        assert made.backups["last"]["tablespaces"] == oids
+        rows = rows_of(made.server)
+        moved = made.server.home / "elsewhere"
+        made.repository.rename(moved)
+        verify(made, moved)
+        options = restore_options(made, server, directory=str(moved))
+        assert "not empty" in refused("pg_backup_restore", **options)
+        wanted = mapping(made, server)
+        ok("pg_backup_restore", **options, tablespace_mapping=wanted)
+        assert {path.name: str(path.readlink()) for path in (server.data / "pg_tblspc").iterdir()} == {
+            oid: wanted[place] for oid, place in oids.items()}
+        restore(made, server, directory=str(moved), tablespace_mapping=wanted)
+        assert rows_of(server) == rows
+        assert set(server.sql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE oid > 16383")) == {
+            (place,) for place in wanted.values()}
+        assert leftovers(server) == []
+        verify(made, moved)
+        assert ok("pg_backup_restore", **options, tablespace_mapping=wanted)["changed"] is False
+        moved.rename(made.repository)
+
+
+def verify(made: Source, repository: Path) -> None:
+    """Let PostgreSQL itself verify the backups where they are, as far as it can read them."""
+    for entry in made.backups.values():
+        form = ["--format=tar", "--no-parse-wal"] if entry["format"] == "tar" else []
+        if made.server.major >= 18 or not form:
+            made.server.run("pg_verifybackup", *form, str(repository / "base" / entry["id"] / "data"))
+
+
+@pytest.mark.parametrize("case", ["plain-15", "tar-15", "tar-18", "tar-chain-18"])
+def test_a_restore_with_tablespaces_that_failed_or_was_killed_is_taken_up_by_the_next(case: str) -> None:
+    with with_tablespaces(case) as made, instances.place(made.server.major) as server:
+        rows = rows_of(made.server)
+        options = restore_options(made, server, tablespace_mapping=mapping(made, server))
+        damaged = max((path for path in (made.repository / "base" / made.backups["last"]["id"]).rglob("*")
+                       if re.search(r"/tablespaces/.*/\d+$|/data/\d+\.tar", str(path))), key=lambda path: path.stat().st_size)
+        with flipped(damaged):
+            assert "damaged" in refused("pg_backup_restore", **options)
+        assert not server.data.exists()
+        ok("pg_backup_restore", **options)
+        assert leftovers(server) == []
+        # As a run leaves it that is killed in front of its last step, once with one tablespace in its place and once with both.
+        for place in [[], ["fast"]]:
+            server.data.rename(server.home / "data.pgmahout-new")
+            for name in place:
+                (server.home / "spaces" / name).rename(server.home / "spaces" / f"{name}.pgmahout-new")
+            ok("pg_backup_restore", **options)
+            assert leftovers(server) == []
+        # Another target before the server was started.
+        ok("pg_backup_restore", **options, target_immediate=True)
+        restore(made, server, tablespace_mapping=options["tablespace_mapping"])
+        assert rows_of(server) == rows
+        assert leftovers(server) == []
+
+
+def test_tablespaces_of_somebody_else_are_left_alone(newest: Source) -> None:
+    add_tablespace(newest, "fast")
+    newest.backup()
+    with instances.place(18) as server:
+        place = server.home / "spaces"
+        wanted = {str(newest.server.home / "fast"): str(place)}
+        (place / "theirs").mkdir(parents=True)
+        options = restore_options(newest, server, tablespace_mapping=wanted)
+        assert str(place) in refused("pg_backup_restore", **options)
+        assert (place / "theirs").exists()
+        assert "/nowhere" in refused("pg_backup_restore", **{**options, "tablespace_mapping": {**wanted, "/nowhere": "/there"}})
+        assert not server.data.exists()

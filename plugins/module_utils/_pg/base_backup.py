@@ -100,8 +100,13 @@ def arguments(request: Request, directory: str) -> List[str]:
         if value:
             argv.append("--%s=%s" % (option, value))
     for old, new in sorted(request.tablespace_mapping.items()):
-        argv.append("--tablespace-mapping=%s=%s" % (old.replace("=", "\\="), new.replace("=", "\\=")))
+        argv.append(mapping_argument(old, new))
     return argv
+
+
+def mapping_argument(old: str, new: str) -> str:
+    """Return the argument of pg_basebackup and pg_combinebackup that maps the directory of a tablespace to another one."""
+    return "--tablespace-mapping=%s=%s" % (old.replace("=", "\\="), new.replace("=", "\\="))
 
 
 def refuse_unknown(request: Request, version_num: int) -> None:
@@ -295,12 +300,13 @@ def _scratch(host: Host, directory: str) -> Iterator[str]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _verify_files(host: Host, directory: str, *arguments: str) -> None:
+def _verify_files(host: Host, told: str, *arguments: str) -> None:
+    """Verify files; ``told`` is the backup that they are of, wherever they were unpacked to."""
     try:
         host.programs.run("pg_verifybackup", "--quiet", "--no-parse-wal", *arguments)
     except ToolError as error:
         where = "" if re.search(r'file "|manifest|/', error.complaint) else ' in file "%s"' % MANIFEST
-        raise _damaged(directory, error.complaint + where) from None
+        raise _damaged(told, error.complaint + where) from None
 
 
 def _damaged(directory: str, complaint: str) -> ToolError:

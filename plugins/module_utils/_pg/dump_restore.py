@@ -23,7 +23,7 @@ from .errors import InputError, PgError, StateError, ToolError
 from .plan import Action, Plan
 from .sql import ident, qualified, split_name
 
-Relation = Tuple[str, str]
+Relation = Sequence[str]
 
 _RELATIONS = """SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -118,7 +118,7 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     for name in [params["database"], params["role"]] + params["schemas"]:
         if name:
             ident(name)
-    tables = [(schema, name) for schema, name in map(split_name, params["tables"])]
+    tables = list(map(split_name, params["tables"]))
     return Wanted(os.path.abspath(params["source"]), params["database"], params["create"], params["when_not_empty"],
                   params["schemas"], tables, params["content"], params["jobs"], params["single_transaction"], params["clean"],
                   params["no_owner"], params["no_privileges"], params["role"], dict({"dbname": "postgres"}, **keywords))
@@ -194,9 +194,9 @@ def _refuse_unsuitable(wanted: Wanted, kind: Kind, text: Optional[Text]) -> None
 
 def _refuse_newer(wanted: Wanted, made_by: int, server: int) -> None:
     if made_by > version.major(server):
+        major = version.major(server)
         raise StateError("The dump %s was made by pg_dump of version %d and the server has version %d, which need not "
-                         "understand it; make one by the pg_dump of version %d." % (wanted.source, made_by, version.major(server),
-                                                                    version.major(server)))
+                         "understand it; make one by the pg_dump of version %d." % (wanted.source, made_by, major, major))
 
 
 def _target(session: login.Session, wanted: Wanted) -> Tuple[List[str], List[str]]:

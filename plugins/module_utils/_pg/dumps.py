@@ -22,7 +22,7 @@ from .instance import REMOVED, UNFINISHED, sync_directory
 from .plan import Action, Plan
 from .sql import ident, literal, qualified, split_name
 
-Relation = Tuple[str, str]
+Relation = Sequence[str]
 
 _MEMBER = re.compile(r"\A\d{8}T\d{6}Z(-\d+)?\.(dump|dir|tar|sql(\.gz|\.zst|\.lz4)?)\Z")
 _COMPRESS = re.compile(r"\A(none|gzip|zstd|lz4)(?::(\d+))?\Z")
@@ -114,8 +114,7 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     compression = _compression(params)
     kind = Kind(params["format"], compression if params["format"] == "plain" else "")
     schemas = {option: params[option] for option in _SCHEMAS if params[option]}
-    relations = {option: [(schema, name) for schema, name in map(split_name, params[option])]
-                 for option in _RELATIONS if params[option]}
+    relations = {option: list(map(split_name, params[option])) for option in _RELATIONS if params[option]}
     return Wanted(directory, name, params["keep"] if params["directory"] else None, kind, params["scope"], params["on_exists"],
                   _arguments(params), schemas, relations, _keywords(params), params["verify"],
                   params["lock_wait_timeout"])
@@ -293,8 +292,8 @@ def _refuse_missing_schemas(session: login.Session, wanted: Wanted) -> None:
     names = wanted.schemas.get("schemas", ())
     if not names:
         return
-    found = {row["nspname"] for row in session.rows("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname IN (%s)"
-                                                   % ", ".join(map(literal, names)))}
+    rows = session.rows("SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname IN (%s)" % ", ".join(map(literal, names)))
+    found = {row["nspname"] for row in rows}
     missing = [ident(name) for name in names if name not in found]
     if missing:
         raise StateError("A dump of the schema %s was asked for and the database %r has none of that name; check the option "

@@ -122,10 +122,10 @@ def not_visible(user: str, facts: Mapping[str, Any], rights: Mapping[str, bool])
 
 
 TIMELINE = ("CASE WHEN %s THEN greatest((SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),"
-             " (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"
-             " (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()))"
-             " ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int END"
-             % _IN_RECOVERY)
+            " (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),"
+            " (SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()))"
+            " ELSE ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int END"
+            % _IN_RECOVERY)
 
 _REPLAY_LAG_SECONDS = ("CASE WHEN NOT %s THEN NULL WHEN %s <= %s THEN 0 ELSE extract(epoch FROM pg_catalog.clock_timestamp() -"
                        " pg_catalog.pg_last_xact_replay_timestamp())::float8 END" % (_IN_RECOVERY, _RECEIVED, _REPLAYED))

@@ -83,7 +83,6 @@ class Current(NamedTuple):
 
     repository: repository.Repository
     source: Source
-    files: Mapping[str, Sequence[str]]
     credentials: Mapping[str, Optional[str]]
     copy_of_programs: str
 
@@ -132,10 +131,9 @@ def read(host: Host, wanted: Wanted) -> Current:
         Unreachable: it does not answer.
     """
     found = repository.read(wanted.directory)
-    files = {archive: repository.archive_files(wanted.directory, archive) for archive in found.archives}
     with credentials.lent(wanted.credentials, wanted.conninfo) as keywords:
         server = source(keywords)
-    return Current(found, server, files, credentials.read(wanted.credentials), host.copy_of_programs)
+    return Current(found, server, credentials.read(wanted.credentials), host.copy_of_programs)
 
 
 def source(keywords: Mapping[str, Any]) -> Source:
@@ -182,8 +180,8 @@ def plan(current: Current, wanted: Wanted) -> Plan:
     steps += [Action("clear", "rm -r %s" % path, {"path": path}) for path in found.leftovers]
     place = os.path.join(repository.base(wanted.directory), identifier)
     argv = base_backup.arguments(request, os.path.join(place, "data"))
-    steps.append(Action("backup", " ".join(["pg_basebackup"] + argv), {"id": identifier, "request": request, "parent": parent,
-                                                                      "source": server}))
+    values = {"id": identifier, "request": request, "parent": parent, "source": server}
+    steps.append(Action("backup", " ".join(["pg_basebackup"] + argv), values))
     steps.append(Action("verify", "pg_verifybackup %s" % os.path.join(place, "data")))
     steps += [Action("expire", "rm -r %s" % os.path.join(repository.base(wanted.directory), one.id)) for one in gone]
     before = [one.id for one in found.entries]

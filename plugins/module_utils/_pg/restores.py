@@ -178,8 +178,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
     instance = current.instance
     before = {"data_directory": wanted.data_directory, "state": instance.kind}
     after = dict(before, state="instance", target=wanted.target.shown)
-    if _is_there(current, wanted):
-        assert current.note is not None
+    if current.note is not None and _is_there(current, wanted):
         facts = dict(current.note["facts"], recovering=instance.recovery_signal)
         return Plan([], after, after, facts)
     _refuse_data(current, wanted)
@@ -196,7 +195,7 @@ def plan(current: Current, wanted: Wanted) -> Plan:
         "backups": [one.id for one in chain], "archive": os.path.join(wanted.directory, last.archive),
         "first_segment": catalog.name_of(chain[-1].timeline, catalog.number_of(last.start_lsn, last.wal_segment_size)),
         "target": wanted.target.shown, "system_identifier": last.system_identifier, "timeline": last.timeline,
-        "wal_segment_size": last.wal_segment_size, "restore_command": _restore_command(wanted, last),
+        "wal_segment_size": last.wal_segment_size, "restore_command": _restore_command(current, wanted, last),
         "until_segment": _until(wanted, last, names, histories), "recovering": True}
     warnings = catalog.branches(wanted.target, last, histories) + _gaps(wanted, last, names, histories)
     return Plan(_steps(current, wanted, chain, facts), before, after, facts, warnings)
@@ -379,7 +378,7 @@ def _combine(host: Host, wanted: Wanted, found: repository.Repository, chain: Se
         argv = ["--output=%s" % unfinished]
         for oid, old in last.tablespaces.items():
             link = os.path.join(parts[-1], "pg_tblspc", oid)
-            argv.append("--tablespace-mapping=%s=%s" % (os.readlink(link), _place(wanted, old) + UNFINISHED))
+            argv.append(base_backup.mapping_argument(os.readlink(link), _place(wanted, old) + UNFINISHED))
         host.programs.run("pg_combinebackup", *(argv + parts))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -419,7 +418,7 @@ def _do_recover(host: Host, wanted: Wanted, step: Action) -> None:
     _link(wanted, unfinished, last)
     path = os.path.join(unfinished, "postgresql.auto.conf")
     settings: Dict[str, Optional[str]] = dict.fromkeys(standby.SETTINGS)
-    settings.update(recovery_target.settings(wanted.target), restore_command=_restore_command(wanted, last))
+    settings.update(recovery_target.settings(wanted.target), restore_command=step.values["facts"]["restore_command"])
     host.write(path, guc.edit(read_text(path) or "", settings))
     started = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     host.write(os.path.join(unfinished, archiver.LINEAGE), archiver.name_of(started) + "\n")
@@ -438,11 +437,11 @@ def _link(wanted: Wanted, unfinished: str, last: catalog.Entry) -> None:
         os.symlink(_place(wanted, old), link)
 
 
-def _restore_command(wanted: Wanted, last: catalog.Entry) -> str:
+def _restore_command(current: Current, wanted: Wanted, last: catalog.Entry) -> str:
     """Return the command that fetches WAL; without an archive there is none but the backup's own."""
-    archive = os.path.join(wanted.directory, last.archive)
-    if not os.path.isdir(archive):
+    if last.archive not in current.repository.archives:
         return "false"
+    archive = os.path.join(wanted.directory, last.archive)
     program = os.path.join(wanted.directory, "bin", "restore-wal")
     quoted = [shlex.quote(text).replace("%", "%%") for text in (program, archive)]
     return "%s %s %%f %%p %d" % (quoted[0], quoted[1], last.wal_segment_size)

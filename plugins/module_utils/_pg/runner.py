@@ -39,7 +39,7 @@ def run(
 
 
 def run_reader(gather: Callable[[Mapping[str, Any]], Mapping[str, Any]], argument_spec: Mapping[str, Any],
-               shared: Mapping[str, Any] = login.SPEC, **constraints: Any) -> NoReturn:
+               shared: Optional[Mapping[str, Any]] = None, **constraints: Any) -> NoReturn:
     """Be a module that only reads: return what ``gather`` finds for the options.
 
     Args:
@@ -49,7 +49,7 @@ def run_reader(gather: Callable[[Mapping[str, Any]], Mapping[str, Any]], argumen
         shared: the options that come with them, by default those for the login.
         constraints: such as ``mutually_exclusive``, as AnsibleModule takes them.
     """
-    module = _module(dict(shared, **argument_spec), constraints)
+    module = _module(dict(login.SPEC if shared is None else shared, **argument_spec), constraints)
     try:
         result = dict({"changed": False}, **gather(dict(module.params, check_mode=module.check_mode)))
     except PgError as error:

@@ -45,9 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     with open(arguments[0], encoding="utf-8") as file:
         options = dict(json.load(file), check_mode=False)
     try:
-        print(take(options))
+        sys.stdout.write("%s\n" % take(options))
     except PgError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write("%s\n" % error)
         return 1
     return 0
 

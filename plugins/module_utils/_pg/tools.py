@@ -82,12 +82,12 @@ def _output(child: "subprocess.Popen[bytes]", meanwhile: Optional[Callable[[], N
     """Return what a program printed on its two outputs until it ended; end it when we are interrupted."""
     with child:
         try:
-            while True:
+            while meanwhile is not None:
                 try:
-                    return child.communicate(timeout=1 if meanwhile else None)
+                    return child.communicate(timeout=1)
                 except subprocess.TimeoutExpired:
-                    assert meanwhile is not None
                     meanwhile()
+            return child.communicate()
         except BaseException:
             child.kill()
             raise
@@ -112,8 +112,7 @@ def feed(argv: Sequence[str], chunks: Iterable[bytes], user: Optional[str] = Non
     with tempfile.TemporaryFile() as complaints, _open(
             argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints, env=_environment(who, env), cwd="/",
             preexec_fn=_become(who)) as process:
-        pipe = process.stdin
-        assert pipe is not None
+        pipe = _pipe(process.stdin)
         try:
             _pour(chunks, pipe)
         except BaseException:
@@ -123,6 +122,13 @@ def feed(argv: Sequence[str], chunks: Iterable[bytes], user: Optional[str] = Non
             _close(pipe)
         process.wait()
         _refuse_failure(argv, process.returncode, complaints)
+
+
+def _pipe(pipe: Optional[IO[bytes]]) -> IO[bytes]:
+    """Return a pipe that was asked for, and so is there."""
+    if pipe is None:
+        raise ToolError("A pipe to a program was asked for and the system gave none; this is an error of ours.")
+    return pipe
 
 
 def _pour(chunks: Iterable[bytes], pipe: IO[bytes]) -> None:
@@ -150,9 +156,8 @@ def lines(argv: Sequence[str]) -> Generator[bytes, None, None]:
     with tempfile.TemporaryFile() as complaints, _open(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=_environment(None, None),
             cwd="/") as process:
-        assert process.stdout is not None
         try:
-            yield from process.stdout
+            yield from _pipe(process.stdout)
         except GeneratorExit:
             process.kill()
             raise
@@ -178,11 +183,11 @@ def pipe(source: Sequence[str], sink: Sequence[str], given: str, user: Optional[
         text.write(given.encode("utf-8", "surrogateescape"))
         text.seek(0)
         with _open(source, stdin=text, stdout=subprocess.PIPE, stderr=by_source, **keywords) as first:
-            assert first.stdout is not None
+            between = _pipe(first.stdout)
             try:
-                with _open(sink, stdin=first.stdout, stdout=subprocess.DEVNULL, stderr=by_sink, **keywords) as second:
+                with _open(sink, stdin=between, stdout=subprocess.DEVNULL, stderr=by_sink, **keywords) as second:
                     # Ours is closed, so that the first one notices when the second has ended.
-                    first.stdout.close()
+                    between.close()
                     second.wait()
             except BaseException:
                 first.kill()

@@ -36,7 +36,7 @@ OWNED_SETTINGS = {
 Variables = Mapping[str, Any]
 
 
-def build(variables: Mapping[str, Variables], others: Mapping[str, str] = {}) -> dict[str, Any]:
+def build(variables: Mapping[str, Variables], others: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return members and clusters by their names.
 
     Args:
@@ -53,7 +53,7 @@ def build(variables: Mapping[str, Variables], others: Mapping[str, str] = {}) ->
         cluster["members"].append(host)
     for cluster in clusters.values():
         cluster["conninfo"] = writable(cluster["members"], members)
-        cluster["backup_addresses"] = backup_addresses(cluster["members"], members, others)
+        cluster["backup_addresses"] = backup_addresses(cluster["members"], members, others or {})
     for host, member in members.items():
         for subscription in variables[host]["pg_subscriber_subscriptions"]:
             publisher = clusters.get(subscription.get("cluster") or "")
@@ -197,14 +197,14 @@ def _unique(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 
-def complaints(variables: Mapping[str, Variables], others: Mapping[str, str] = {}) -> list[str]:
+def complaints(variables: Mapping[str, Variables], others: Mapping[str, str] | None = None) -> list[str]:
     """Return everything that is wrong with the inventory as it stands, each as one sentence; see ``build``."""
     built = build(variables, others)
     found: list[str] = []
     for host, given in variables.items():
         found += _member_complaints(host, given, built)
         found += _schedule_complaints(host, given)
-        if given["pg_backup_host"] and given["pg_backup_host"] not in {*variables, *others}:
+        if given["pg_backup_host"] and given["pg_backup_host"] not in {*variables, *(others or {})}:
             found.append("The pg_backup_host of %s is %s, which this inventory does not have; add that host, with or without a "
                          "pg_cluster_name." % (host, given["pg_backup_host"]))
     found += archiving.shared(variables)
