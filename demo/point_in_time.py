@@ -119,8 +119,6 @@ def accident(demo: Demo) -> None:
     heading("The accident, which nobody notices at first")
     demo.sql("primary", "DELETE FROM orders")
     demo.insert(AFTER_THE_ACCIDENT)
-    heading("What the server has not archived yet is archived now")
-    archive(demo)
     heading("Restore to the time that was noted, beside the server that still runs")
     demo.play("restore", pg_restore_cluster=CLUSTER, pg_restore_data_directory=str(demo.restored),
               pg_restore_port=str(demo.ports["restored"]), pg_restore_target_time=noted)
@@ -132,20 +130,6 @@ def accident(demo: Demo) -> None:
     if left != AFTER_THE_ACCIDENT:
         raise Failed(f"The server that was restored from has {left} and should have been left with {AFTER_THE_ACCIDENT}.")
     print(f"Exactly the {len(expected)} rows from before the accident are there again, and the other server was left as it is.")
-
-
-def archive(demo: Demo) -> None:
-    """Let the server archive all that was done so far, and wait until it has.
-
-    Raises:
-        Failed: it has not within a minute.
-    """
-    segment = demo.sql("primary", "SELECT pg_walfile_name(pg_switch_wal())")
-    deadline = time.monotonic() + 60
-    while demo.sql("primary", "SELECT last_archived_wal FROM pg_stat_archiver") < segment:
-        if time.monotonic() > deadline:
-            raise Failed(f"The segment {segment} was not archived.")
-        time.sleep(0.5)
 
 
 def note_the_time(demo: Demo) -> str:

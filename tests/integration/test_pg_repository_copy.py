@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,43 +28,46 @@ SEGMENTS = [f"0000000{timeline}00000000{number:08X}{suffix}" for timeline, numbe
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """Return a repository with two backups and an archive."""
-    made = tmp_path / "repository"
+def home() -> Iterator[Path]:
+    """Give a directory that the server's account may write."""
+    made = Path(tempfile.mkdtemp(prefix="pgm-"))
+    if (user := server_user()) is not None:
+        shutil.chown(made, user)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def repository(home: Path) -> Path:
+    """Return a repository with two backups and an archive, which everybody may read."""
+    made = home / "repository"
     for backup in (FULL, NEXT):
         data = made / "base" / backup / "data"
         (data / "pg_notify").mkdir(parents=True)
         (data / "a file").write_bytes(os.urandom(100_000))
         (data / "link").symlink_to("/nowhere")
-        entry = {"id": backup, "type": "full", "parent": None, "format": "plain", "compress": "", "cluster": "orders",
-                 "system_identifier": "7", "version": 17, "timeline": 1, "start_lsn": "0/3000028", "stop_lsn": "0/3000100",
-                 "start_time": "2026-11-22T19:01:02.000000Z", "stop_time": "2026-11-22T19:01:03.000000Z", "next_xid": 750,
-                 "size_bytes": 1, "duration_seconds": 1.0, "verified": True, "archive": "wal", "wal_segment_size": 16777216,
-                 "tablespaces": {}, "source": "node1:5432"}
+        entry: dict[str, Any] = {
+            "id": backup, "type": "full", "parent": None, "format": "plain", "compress": "", "cluster": "orders",
+            "system_identifier": "7", "version": 17, "timeline": 1, "start_lsn": "0/3000028", "stop_lsn": "0/3000100",
+            "start_time": "2026-11-22T19:01:02.000000Z", "stop_time": "2026-11-22T19:01:03.000000Z", "next_xid": 750,
+            "size_bytes": 1, "duration_seconds": 1.0, "verified": True, "archive": "wal", "wal_segment_size": 16777216,
+            "tablespaces": {}, "source": "node1:5432"}
         (data.parent / "backup.json").write_text(json.dumps(entry))
-    for name in [*SEGMENTS, "00000002.history.gz", "000000010000000000000011.gz.partial", "000000010000000000000003.00000028.backup",
-                 "000000010000000000000012.pgmahout-x"]:
-        (made / "wal").mkdir(exist_ok=True)
+    (made / "wal").mkdir()
+    for name in [*SEGMENTS, "00000002.history.gz", "000000010000000000000011.gz.partial",
+                 "000000010000000000000003.00000028.backup", "000000010000000000000012.pgmahout-x"]:
         (made / "wal" / name).write_bytes(os.urandom(1000))
     (made / "bin").mkdir()
     (made / "bin" / "restore-wal").write_text("#!/bin/sh\n")
+    home.chmod(0o755)
     return made
 
 
 @pytest.fixture
-def copy(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def copy(home: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Return the options for a copy; what it fetches is served without SSH."""
-    user = server_user() or ""
-    place = tmp_path / "copy"
-    for path in [tmp_path, *tmp_path.parents[:2]]:
-        path.chmod(0o755)
     monkeypatch.setattr(repository_copy, "_ssh", lambda _wanted: ["sh", str(SERVE), str(repository), "wal", FIRST, FULL])
-    if user:
-        import shutil
-
-        for made in [tmp_path, repository, *repository.rglob("*")]:
-            shutil.chown(made, user) if not made.is_symlink() else None
-    return {"directory": str(place), "user": user, "backups": [FULL], "cluster": "orders"}
+    return {"directory": str(home / "copy"), "user": server_user() or "", "backups": [FULL], "cluster": "orders"}
 
 
 def fetch(copy: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +80,8 @@ def test_what_is_needed_comes_and_nothing_else(repository: Path, copy: dict[str,
     done = fetch(copy)
     place = Path(copy["directory"])
     assert {path.name for path in (place / "base").iterdir()} == {FULL}
-    assert {path.name for path in (place / "wal").iterdir()} == {*SEGMENTS[1:], "00000002.history.gz", "000000010000000000000011.gz.partial"}
+    wal = {path.name for path in (place / "wal").iterdir()}
+    assert wal == {*SEGMENTS[1:], "00000002.history.gz", "000000010000000000000011.gz.partial"}
     for path in ("wal/" + SEGMENTS[2], f"base/{FULL}/data/a file", "bin/restore-wal"):
         assert (place / path).read_bytes() == (repository / path).read_bytes()
     assert (place / f"base/{FULL}/data/link").is_symlink()
@@ -89,11 +96,12 @@ def test_what_is_needed_comes_and_nothing_else(repository: Path, copy: dict[str,
 def test_what_broke_off_has_another_name_and_is_gone_on_with(repository: Path, copy: dict[str, Any],
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     served = repository_copy._ssh
-    monkeypatch.setattr(repository_copy, "_ssh", lambda wanted: ["sh", "-c", "\"$@\" | head -c 60000; echo 'closed by vault' >&2; exit 255",
-                                                                 "-", *served(wanted)])
+    broken = ["sh", "-c", "\"$@\" | head -c 60000; echo 'closed by vault' >&2; exit 255", "-"]
+    monkeypatch.setattr(repository_copy, "_ssh", lambda wanted: [*broken, *served(wanted)])
     ok("pg_repository_copy", **copy, state="prepared")
     told = refused("pg_repository_copy", **copy, source=SOURCE)
-    assert told == f"The backups {FULL} were to be copied from vault and that failed: closed by vault; what came is kept, run this again."
+    assert told == (f"The backups {FULL} were to be copied from vault and that failed: closed by vault; "
+                    "what came is kept, run this again.")
     assert not Path(copy["directory"]).exists()
     assert not Path(copy["directory"] + ".pgmahout-new", "ssh").exists()
     monkeypatch.setattr(repository_copy, "_ssh", served)
@@ -109,7 +117,8 @@ def test_a_second_copy_fetches_what_is_new_alone(repository: Path, copy: dict[st
     assert Path(copy["directory"], "wal", "000000010000000000000011.gz").exists()
 
 
-def test_backups_that_are_not_asked_for_any_more_go(repository: Path, copy: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backups_that_are_not_asked_for_any_more_go(repository: Path, copy: dict[str, Any],
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     fetch(copy)
     monkeypatch.setattr(repository_copy, "_ssh", lambda _wanted: ["sh", str(SERVE), str(repository), "wal", FIRST, NEXT])
     fetch({**copy, "backups": [NEXT]})

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,4 +57,8 @@ def archiving(major: int, compress: str = "gzip") -> Iterator[Archiving]:
         command = f"{made.repository}/bin/archive-wal -c {compress} {made.repository} %p"
         ok("pg_instance", **instance(server, {"archive_mode": "on", "archive_command": command}))
         make_replicator(server)
+        # The first segment would make it; tests look into it before.
+        made.wal.mkdir()
+        if (user := server_user()) is not None:
+            shutil.chown(made.wal, user)
         yield made

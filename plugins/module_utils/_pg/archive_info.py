@@ -25,6 +25,10 @@ _RECORD = re.compile(r"len \(rec/tot\):\s*\d+/\s*(\d+), tx:\s*(\d+), lsn: ([0-9A
 _COMMIT = re.compile(r"desc: COMMIT(?:_PREPARED \d+:)? (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC")
 
 
+#: The bytes of the header that the first page of a segment has (SizeOfXLogLongPHD in access/xlog_internal.h).
+_HEADER = 40
+
+
 class Wanted(NamedTuple):
     """What the options ask for; ``until`` and ``awaited`` are positions in bytes, 0 for none."""
 
@@ -189,7 +193,9 @@ def _reach(wanted: Wanted, entry: Entry, timelines: FrozenSet[int]) -> Reach:
 def _covers(found: Reach, size: int, position: int) -> bool:
     """Return whether whole segments go up to a position; one that is still being written to may not be on disk up to there."""
     whole = [one for one in found.segments if one.is_whole]
-    return bool(whole) and start_of(whole[-1], size) + size >= position
+    # A server whose next record begins a segment says that it is behind the header of that segment's first page.
+    offset = position % size
+    return bool(whole) and start_of(whole[-1], size) + size >= position - (offset if offset <= _HEADER else 0)
 
 
 def _timelines(host: Host, wanted: Wanted, entry: Entry) -> FrozenSet[int]:

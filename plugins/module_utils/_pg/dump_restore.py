@@ -23,7 +23,7 @@ from .errors import InputError, PgError, StateError, ToolError
 from .plan import Action, Plan
 from .sql import ident, qualified, split_name
 
-Relation = Sequence[str]
+Relation = Tuple[str, str]
 
 _RELATIONS = """SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -10,7 +10,7 @@ privileges, without its partitions, and without the schema it is in; and what it
 from __future__ import annotations
 
 import re
-from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Sequence, Set
+from typing import Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple
 
 _ENTRY = re.compile(r"\A(\d+); \d+ \d+ (.*)\Z")
 _DEPENDS = re.compile(r"\A;\tdepends on:((?: \d+)+)\Z")
@@ -68,7 +68,7 @@ def parse(listing: str) -> Contents:
     return Contents(entries, made_by)
 
 
-def of_table(contents: Contents, named: FrozenSet[int], relation: Sequence[str]) -> Set[int]:
+def of_table(contents: Contents, named: FrozenSet[int], relation: Tuple[str, str]) -> Set[int]:
     """Return the numbers of what makes up a table, its partitions with it.
 
     Args:

@@ -22,7 +22,7 @@ from .instance import REMOVED, UNFINISHED, sync_directory
 from .plan import Action, Plan
 from .sql import ident, literal, qualified, split_name
 
-Relation = Sequence[str]
+Relation = Tuple[str, str]
 
 _MEMBER = re.compile(r"\A\d{8}T\d{6}Z(-\d+)?\.(dump|dir|tar|sql(\.gz|\.zst|\.lz4)?)\Z")
 _COMPRESS = re.compile(r"\A(none|gzip|zstd|lz4)(?::(\d+))?\Z")

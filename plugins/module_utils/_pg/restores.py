@@ -151,7 +151,8 @@ def _remains(wanted: Wanted) -> List[str]:
     """
     made = (wanted.data_directory, wanted.data_directory + UNFINISHED)
     return sorted(place for path in made if os.path.exists(os.path.join(path, NOTE)) for place in base_backup.tablespaces(path)
-                  if os.path.isabs(place) and os.path.isdir(place) and not os.path.exists(place + UNFINISHED))
+                  if os.path.isabs(place) and os.path.isdir(place)
+                  and not place.endswith(UNFINISHED) and not os.path.exists(place + UNFINISHED))
 
 
 def _place(wanted: Wanted, old: str) -> str:
@@ -160,7 +161,8 @@ def _place(wanted: Wanted, old: str) -> str:
 
 def _request(wanted: Wanted) -> Dict[str, Any]:
     """Return what is asked for, as the note keeps it to be recognised by the next run."""
-    return {"directory": wanted.directory, "backup": wanted.backup, "target": dict(wanted.target._asdict())}
+    return {"directory": wanted.directory, "backup": wanted.backup, "target": dict(wanted.target._asdict()),
+            "tablespace_mapping": dict(wanted.tablespace_mapping)}
 
 
 def _is_there(current: Current, wanted: Wanted) -> bool:
@@ -318,6 +320,7 @@ def _do_place(host: Host, wanted: Wanted, step: Action) -> None:
     """Bring the data beside its place while it is verified where it lies, which the system then reads but once."""
     unfinished, chain = wanted.data_directory + UNFINISHED, step.values["chain"]
     found = repository.read(wanted.directory)
+    shutil.rmtree(_staging(wanted), ignore_errors=True)
     for path in [unfinished] + [_place(wanted, old) + UNFINISHED for old in chain[-1].tablespaces.values()]:
         if os.path.exists(path):
             shutil.rmtree(path)
@@ -367,11 +370,15 @@ def _unpack(host: Host, wanted: Wanted, found: repository.Repository, chain: Seq
         os.symlink(_place(wanted, old) + UNFINISHED, os.path.join(unfinished, "pg_tblspc", oid))
 
 
+def _staging(wanted: Wanted) -> str:
+    """Return the directory in which a chain is unpacked."""
+    return wanted.data_directory + ".parts" + UNFINISHED
+
+
 def _combine(host: Host, wanted: Wanted, found: repository.Repository, chain: Sequence[catalog.Entry]) -> None:
     """Combine a chain; what is packed is unpacked beside the data directory first."""
     unfinished, last = wanted.data_directory + UNFINISHED, chain[-1]
-    staging = wanted.data_directory + ".parts" + UNFINISHED
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = _staging(wanted)
     host.make_directory(staging)
     try:
         parts = [_part(host, found, one, staging) for one in chain]

@@ -9,7 +9,7 @@ with ``standard_conforming_strings = on`` (see ``login``), so that a backslash i
 
 from __future__ import annotations
 
-from typing import Iterable, List, NamedTuple, Optional
+from typing import Iterable, List, NamedTuple, Optional, Tuple
 
 from .errors import InputError
 
@@ -80,8 +80,8 @@ def boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
-def split_name(text: str, default_schema: str = "public") -> List[str]:
-    """Split a possibly qualified, possibly quoted relation name into ``[schema, name]``.
+def split_name(text: str, default_schema: str = "public") -> Tuple[str, str]:
+    """Split a possibly qualified, possibly quoted relation name into schema and name.
 
     Unquoted parts keep their case as written: inventories are data, not SQL, and ``Orders`` there means the table
     that is called ``Orders``. Quotes are only needed around a part that holds a dot or a quote.
@@ -104,7 +104,7 @@ def split_name(text: str, default_schema: str = "public") -> List[str]:
     if len(parts) > 2 or not all(parts):
         raise InputError("The relation name %r is not of the form name or schema.name; quote a part that "
                          "holds a dot." % text)
-    return parts if len(parts) == 2 else [default_schema, parts[0]]
+    return (default_schema, parts[0]) if len(parts) == 1 else (parts[0], parts[1])
 
 
 def _take_part(rest: str, whole: str) -> List[str]:

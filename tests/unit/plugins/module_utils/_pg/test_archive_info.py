@@ -111,7 +111,8 @@ def test_the_end_is_behind_the_last_record() -> None:
     assert archive_info._end([], 0x1000000) == 0x1000000
 
 
-@pytest.mark.parametrize(("position", "is_covered"), [(4 * 16 * MB, True), (5 * 16 * MB, True), (5 * 16 * MB + 1, False)])
+@pytest.mark.parametrize(("position", "is_covered"), [
+    (4 * 16 * MB, True), (5 * 16 * MB, True), (5 * 16 * MB + 40, True), (5 * 16 * MB + 48, False)])
 def test_a_position_is_there_once_a_whole_segment_has_it(position: int, is_covered: bool) -> None:
     found = reach([name(3), name(4), name(5) + ".partial"], backup(), frozenset([1]))
     assert archive_info._covers(found, 16 * MB, position) is is_covered

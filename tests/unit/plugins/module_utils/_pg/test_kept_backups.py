@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import kept_backups, progress
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.catalog import Entry
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, PgError, StateError
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.repository import Repository
 
-from .test_catalog import NOON, Entry, entry
+from .test_catalog import NOON, entry
 
 PLACE = "/srv/backups/orders"
 OPTIONS: dict[str, Any] = {

@@ -124,4 +124,4 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 @given(NAMES, NAMES)
 def test_a_table_s_name_in_a_diff_is_the_name_that_the_option_takes(schema: str, name: str) -> None:
-    assert split_name(publications.shown_name(schema, name)) == [schema, name]
+    assert split_name(publications.shown_name(schema, name)) == (schema, name)

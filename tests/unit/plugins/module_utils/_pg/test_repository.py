@@ -31,7 +31,8 @@ def test_a_repository_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
 def test_backups_archives_and_what_killed_runs_left_are_told_apart(tmp_path: Path) -> None:
     for entry in (LATER, FULL):
         keep(tmp_path, entry)
-    left = ["base/20261122T000000Z.pgmahout-new", "base/20261121T000000Z.pgmahout-removed", "wal-20261120T000000Z.pgmahout-removed"]
+    left = ["base/20261122T000000Z.pgmahout-new", "base/20261121T000000Z.pgmahout-removed",
+            "wal-20261120T000000Z.pgmahout-removed"]
     for name in ["wal", "wal-7001", "wal-20261122T190102Z", "walrus", "dumps", "bin", *left]:
         (tmp_path / name).mkdir()
     found = repository.read(str(tmp_path))

@@ -16,7 +16,8 @@ from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.repository_access import Current
 
 KEY = "ssh-ed25519 AAAAC3Nza"
-THEIRS = ["# mine", "ssh-ed25519 AAAAother admin@example.org", 'command="/bin/true",expiry-time="20200101000000" ssh-rsa AAAAold x']
+THEIRS = ["# mine", "ssh-ed25519 AAAAother admin@example.org",
+          'command="/bin/true",expiry-time="20200101000000" ssh-rsa AAAAold x']
 OPTIONS: dict[str, Any] = {
     "directory": "/srv/it's \"here\"", "user": "postgres", "public_key": KEY + " somebody", "backups": ["20261122T190102Z"],
     "archive": "wal", "first_segment": "000000010000000000000007", "valid": 600, "state": "present", "timeout": 1,
@@ -28,8 +29,8 @@ def desired(**options: Any) -> repository_access.Wanted:
 
 
 def current(*lines: str, now: str = "20261122190000") -> Current:
-    return Current([*THEIRS, *lines], now, "20261122191000", ["ssh-ed25519 AAAAhost"], ["sudo", "--non-interactive", "--user=postgres", "--"],
-                   "admin")
+    return Current([*THEIRS, *lines], now, "20261122191000", ["ssh-ed25519 AAAAhost"],
+                   ["sudo", "--non-interactive", "--user=postgres", "--"], "admin")
 
 
 def after(found: Current, wanted: repository_access.Wanted) -> list[str]:
@@ -50,7 +51,8 @@ def test_the_key_may_run_one_command_until_a_time_and_nothing_else() -> None:
 
 def test_lines_of_others_stay_whatever_is_in_them() -> None:
     ours = after(current(), desired())[-1]
-    for found, wanted in ((current(), desired()), (current(ours), desired(state="absent")), (current(ours, now="20270101000000"), desired())):
+    for found, wanted in ((current(), desired()), (current(ours), desired(state="absent")),
+                          (current(ours, now="20270101000000"), desired())):
         assert after(found, wanted)[:3] == THEIRS
 
 

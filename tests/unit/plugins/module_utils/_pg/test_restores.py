@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import catalog, instance, recovery_target, restores
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.catalog import Entry
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.repository import Repository
 
-from .test_catalog import NOON, SIZE, Entry, entry
+from .test_catalog import NOON, SIZE, entry
 
 PLACE, DATA = "/srv/backups/orders", "/srv/node2/data"
 DRAFT = DATA + instance.UNFINISHED
@@ -27,7 +28,7 @@ CONTROL = instance.Control("7001", "shut down", 1, "0/1", "0/0", {}, True)
 MISSING = instance.Instance(DATA, "missing")
 RESTORED = instance.Instance(DATA, "instance", 18, CONTROL, recovery_signal=True)
 PROMOTED = instance.Instance(DATA, "instance", 18, CONTROL)
-RUNNING = RESTORED._replace(process=instance.Process(1, 5432, "/run", "", "ready"))
+RUNNING = RESTORED._replace(process=instance.Process(1, 0, 5432, "/run", "ready"))
 FULL, LATER = entry(0), entry(10)
 PARTS = [FULL, entry(1, FULL), entry(2, entry(1, FULL))]
 SPACES = {"16400": "/mnt/fast", "16401": "/mnt/slow"}
@@ -79,7 +80,8 @@ def test_options_that_have_no_meaning_are_refused(options: dict[str, Any], words
 
 @pytest.mark.parametrize(("entries", "copied"), [
     ([FULL, LATER], [f"pg_verifybackup {data(LATER)}", f"cp -a {data(LATER)} {DRAFT}"]),
-    ([entry(0, format="tar")], [f"pg_verifybackup {data(FULL)}", f"tar --extract --file={data(FULL)}/base.tar --directory={DRAFT}"]),
+    ([entry(0, format="tar")],
+     [f"pg_verifybackup {data(FULL)}", f"tar --extract --file={data(FULL)}/base.tar --directory={DRAFT}"]),
     (PARTS, [f"pg_verifybackup {data(one)}" for one in PARTS] + [
         f"pg_combinebackup --output={DRAFT} " + " ".join(map(data, PARTS))])])
 def test_each_kind_of_backup_has_its_tool(entries: list[Entry], copied: list[str]) -> None:
@@ -129,6 +131,13 @@ def test_what_has_not_recovered_to_another_target_makes_room_with_its_tablespace
     assert shown(plan(current))[:2] == ["rm -r /mnt/fast", f"rm -r {DATA}"]
 
 
+def test_what_was_restored_with_its_tablespaces_elsewhere_is_restored_again() -> None:
+    mapping = {"/mnt/fast": "/old"}
+    current = present(RESTORED, [entry(0, tablespaces=SPACES)], note=note_of(tablespace_mapping=mapping), remains=["/old"])
+    assert plan(current, tablespace_mapping=mapping).steps == []
+    assert shown(plan(current))[:2] == ["rm -r /old", f"rm -r {DATA}"]
+
+
 def test_a_restore_that_failed_is_made_again() -> None:
     assert shown(plan(present(PROMOTED, note=note_of(), failed=True)))[0] == f"rm -r {DATA}"
 
@@ -157,7 +166,7 @@ def test_a_restore_point_leads_to_the_backup_before_it() -> None:
 
 
 @pytest.mark.parametrize(("changes", "options", "words"), [
-    ({}, {"tablespace_mapping": {"/other": "/there"}}, "names /other and the backup .* has its tablespaces in /mnt/fast, /mnt/slow"),
+    ({}, {"tablespace_mapping": {"/other": "/there"}}, "names /other and the backup .* in /mnt/fast, /mnt/slow"),
     ({"occupied": ["/mnt/slow"]}, {}, "in /mnt/slow was to be restored to /mnt/slow and that is not empty"),
     ({"occupied": ["/new"]}, {"tablespace_mapping": {"/mnt/fast": "/new/"}}, "in /mnt/fast was to be restored to /new and")])
 def test_a_tablespace_needs_a_place(changes: dict[str, Any], options: dict[str, Any], words: str) -> None:
@@ -212,12 +221,12 @@ def test_the_remains_of_a_restore_are_what_it_links_to_under_its_final_name(tmp_
     wanted = desired(data_directory=str(tmp_path / "data"))
     links = tmp_path / "data.pgmahout-new/pg_tblspc"
     links.mkdir(parents=True)
-    for number, name in enumerate(["renamed", "waiting", "waiting.pgmahout-new"]):
+    for number, name in enumerate(["renamed", "waiting", "waiting.pgmahout-new", "missing"]):
         (tmp_path / name).mkdir()
         (links / str(number)).symlink_to(tmp_path / name)
+    (tmp_path / "missing").rmdir()
     (links / "7").symlink_to("../../tablespaces/7")
-    (links / "8").symlink_to("/nowhere")
     assert restores._remains(wanted) == []
     (links.parent / restores.NOTE).touch()
     # A directory whose draft is there still has not been renamed, and so is somebody else's.
-    assert restores._remains(wanted) == [str(tmp_path / "renamed"), str(tmp_path / "waiting.pgmahout-new")]
+    assert restores._remains(wanted) == [str(tmp_path / "renamed")]

@@ -103,3 +103,22 @@ def test_both_ways_return_the_same_and_tell_no_secret(server: Server, tmp_path: 
 def test_every_module_has_an_action_that_may_run_it_in_process() -> None:
     for path in (ROOT / "plugins" / "modules").glob("pg_*.py"):
         assert (ROOT / "plugins" / "action" / path.name).exists(), path.name
+
+
+def test_a_delegated_task_is_run_by_the_interpreter_of_the_host_it_is_for(tmp_path: Path) -> None:
+    wrapper = tmp_path / "python3"
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+    hosts = {name: {"ansible_connection": "local", "ansible_python_interpreter": interpreter} for name, interpreter in (
+        ("ours", "{{ ansible_playbook_python }}"), ("other", str(wrapper)))}
+    (tmp_path / "inventory.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+    pairs = [("ours", "other"), ("other", "ours")]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": host, "gather_facts": False, "tasks": [{
+        "name": f"From {host} to {to}", "delegate_to": to, "pgmahout.cluster.pg_repository_copy": {
+            "directory": str(tmp_path / "none"), "state": "absent"}}]} for host, to in pairs]))
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                   "ANSIBLE_LOCAL_TEMP": str(tmp_path / "tmp")}
+    done = subprocess.run([Path(sys.executable).parent / "ansible-playbook", "-vvv", "-i", tmp_path / "inventory.yml",
+                           tmp_path / "play.yml"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [part.count("Using module file") for part in done.stdout.split("\nPLAY [")[1:]] == [1, 0]
