@@ -71,6 +71,11 @@ def _reachable(root: Path, folder: str, package: str) -> Path:
     return copy / package / folder
 
 
+def packs(kind: str) -> bool:
+    """Whether this machine has the program for a kind of compression (``none``, ``gzip``, ``zstd``, ``lz4``)."""
+    return kind == "none" or shutil.which(kind) is not None
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on."""
     with socket.socket() as probe:

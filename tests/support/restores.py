@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.archiver import archive_of
 
 from . import instances
 from .instances import passfile, programs, upstream_of
 from .modules import ok
-from .postgres import Server
+from .postgres import Server, packs
 from .replication import await_true
 
 PROGRAMS = Path(__file__).parents[2] / "roles/pg_backup/files"
@@ -106,6 +108,8 @@ def source(major: int, way: str = "archive", compress: str = "none", **settings:
         compress: how it is compressed there.
         settings: of the server; they win.
     """
+    if not packs(compress):
+        pytest.skip(f"the program {compress} is not installed on this machine")
     with instances.place(major) as server:
         made = Source(server, way, compress)
         texts = {path.name: path.read_text() for path in PROGRAMS.iterdir()}
