@@ -50,7 +50,7 @@ unit: $(VENV)/development ## The pure functions, without a server
 
 .PHONY: integration
 integration: $(VENV)/development ## Every module against real servers of each version at hand
-	@$(RUN)/pytest tests/integration -q -n 2 --dist loadfile
+	@$(RUN)/pytest tests/integration -q -n 3 --dist loadfile
 
 .PHONY: molecule
 molecule: $(VENV)/development ## The molecule scenario on instances of this machine
@@ -63,7 +63,7 @@ lab: engine $(VENV)/development ## The molecule scenarios on Debian hosts, which
 
 .PHONY: e2e
 e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, failovers, secrets
-	@$(RUN)/pytest tests/e2e -q -n 2 --dist loadfile
+	@$(RUN)/pytest tests/e2e -q -n 3 --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity

@@ -346,6 +346,7 @@ def test_the_roles_are_there_again_with_the_superuser_already_there(server: Serv
         assert ok(MODULE, **given)["scope"] == "globals"
         assert server.sql("SELECT rolname, rolpassword FROM pg_authid WHERE rolname LIKE 'test%' ORDER BY 1") == wanted
         assert server.sql("SELECT pg_has_role('test_two', 'test One', 'member')") == [(True,)]
+        assert wanted[0][1] not in server.log
         assert ok(MODULE, **given, when_not_empty="skip")["changed"] is False
         assert "option database was given" in refused(MODULE, **given, database="postgres")
     finally:

@@ -288,7 +288,11 @@ def _sql(text: str) -> Action:
 
 def _restore(current: Current, wanted: Wanted, database: str) -> Action:
     single = wanted.jobs == 1 and current.scope == "database" if wanted.single_transaction is None else wanted.single_transaction
-    dbname = "--dbname=%s" % conninfo.render(dict(wanted.keywords, dbname=database or wanted.keywords["dbname"]))
+    keywords = dict(wanted.keywords, dbname=database or wanted.keywords["dbname"])
+    if not wanted.database:
+        # They go by the environment, together with ours.
+        keywords["options"] = None
+    dbname = "--dbname=%s" % conninfo.render(keywords)
     values = {"roles": current.roles, "chosen": current.chosen, "single": single}
     if current.text is not None:
         argv = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--file=-", dbname]
@@ -337,12 +341,15 @@ def _do_sql(_host: Client, wanted: Wanted, step: Action) -> None:
 def _do_text(host: Client, wanted: Wanted, step: Action) -> None:
     kind = dump_files.identify(wanted.source)
     lines = dump_files.text_lines(wanted.source, kind.compression)
+    env = {}
     if wanted.database:
         text = dump_text.of_database(lines, wanted.role, step.values["single"])
     else:
+        # The verifiers of the roles' passwords are in the statements, and belong into no server's log.
+        env["PGOPTIONS"] = ("%s %s" % (login.SILENT, wanted.keywords.get("options") or "")).strip()
         text = dump_text.of_cluster(lines, step.values["roles"])
     try:
-        host.programs.feed("psql", *step.values["argv"], chunks=text)
+        host.programs.feed("psql", *step.values["argv"], chunks=text, env=env)
     except ToolError as error:
         raise _failure(wanted, step, error) from None
 

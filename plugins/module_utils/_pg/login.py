@@ -56,6 +56,10 @@ _SILENCE = {"log_statement": "none", "log_min_duration_statement": "-1", "log_mi
             "pgaudit.log": "none"}
 
 
+#: The same as startup options, for a program that sends such statements; only a superuser may give them.
+SILENT = " ".join("-c %s=%s" % pair for pair in _SILENCE.items())
+
+
 def conninfo_of(params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return the libpq keywords of a module's login options.
 

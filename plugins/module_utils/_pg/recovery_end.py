@@ -17,7 +17,6 @@ from .errors import ServerError, StateError, Unreachable
 from .instance import read_process, wait_until
 
 _STOPPING = re.compile(r"LOG:\s+(recovery stopping .*|pausing at .*|last completed transaction was at log time .*)")
-_RESTORED = re.compile(r'LOG:\s+restored log file "([0-9A-F]{24})" from archive')
 #: What the reader of WAL says where it goes no further (``xlogreader.c``).
 _DAMAGED = re.compile(
     r"LOG:\s+((?:invalid (?:record offset|record length|contrecord length|resource manager ID|magic number|info bits)"
@@ -59,12 +58,10 @@ class Log(NamedTuple):
 
     Attributes:
         stopping: where it stopped and the last transaction, in the server's words.
-        restored: the last segment that came from the archive; ``""`` for none.
         damaged: what is wrong with the WAL there; ``""`` for nothing.
     """
 
     stopping: Sequence[str]
-    restored: str
     damaged: str
 
 
@@ -73,9 +70,8 @@ def log_of(lines: Sequence[str]) -> Log:
     begin = max([number for number, line in enumerate(lines) if _BEGIN.search(line)], default=0)
     part = lines[begin:]
     stopping = [found.group(1) for found in map(_STOPPING.search, part) if found]
-    restored = [found.group(1) for found in map(_RESTORED.search, part) if found]
     damaged = [found.group(1) for found in map(_DAMAGED.search, part) if found]
-    return Log(stopping, restored[-1] if restored else "", damaged[-1] if damaged else "")
+    return Log(stopping, damaged[-1] if damaged else "")
 
 
 def wait(recovery: Recovery) -> Dict[str, Any]:
@@ -146,16 +142,10 @@ _REACHED = """SELECT r.is AS in_recovery, CASE WHEN r.is THEN %s ELSE false END 
  FROM (SELECT pg_catalog.pg_is_in_recovery() AS is) r"""
 
 
-def _last_words(log_file: str) -> str:
-    """Return why a server gave up, with the last WAL that it got, behind which something is missing or damaged."""
-    restored = log_of(service.lines(log_file)).restored
-    return service.last_words(log_file, 0) + (", and the last segment from the archive was %s." % restored if restored else "")
-
-
 def _judge(recovery: Recovery, found: Optional[Dict[str, Any]], has_ended: bool) -> Dict[str, Any]:
     where = recovery.data_directory
     if has_ended:
-        words = _last_words(recovery.log_file)
+        words = service.last_words(recovery.log_file, 0)
         if _SHUT_DOWN in words:
             raise StateError("The recovery in %s reached its target and the server ended there instead of pausing, as PostgreSQL "
                              "does with hot_standby off; set hot_standby to on, or give target_action=promote." % where)

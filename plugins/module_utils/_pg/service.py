@@ -105,18 +105,26 @@ def await_ready(data_directory: str, log_file: str, timeout: int) -> Process:
 _TELLING = re.compile(r"\b(?:FATAL|PANIC):\s+(?!\s|the database system is )|LOG:\s+shutdown at recovery target")
 
 
+_RESTORED = re.compile(r'LOG:\s+restored log file "([0-9A-F]{24})" from archive')
+
+
 def last_words(log_file: str, offset: int) -> str:
     """Return the last telling line that a server logged behind an offset in bytes.
 
-    That it refused who asked it meanwhile tells nothing, and why it got no WAL is told by the program that was to fetch it.
+    That it refused who asked it meanwhile tells nothing, and why it got no WAL is told by the program that was to fetch it. Where
+    the WAL ended too early, something is missing or damaged behind the last segment that it got.
     """
     if not os.path.exists(log_file):
         return "it left no log in %s." % log_file
     found = lines(log_file, offset)
     telling = [line for line in found if _TELLING.search(line)]
     last = (telling or found or ["it logged nothing in %s." % log_file])[-1]
-    fetching = [line for line in found if line.startswith("restore-wal: ")]
-    return "%s: %s" % (last, fetching[-1]) if fetching and "could not restore file" in last else last
+    if "could not restore file" in last:
+        return ": ".join([last] + [line for line in found if line.startswith("restore-wal: ")][-1:])
+    if "recovery ended before" in last:
+        restored = [match.group(1) for match in map(_RESTORED.search, found) if match]
+        return last + (", and the last segment from the archive was %s." % restored[-1] if restored else "")
+    return last
 
 
 def lines(log_file: str, offset: int = 0) -> List[str]:

@@ -308,9 +308,9 @@ class Programs:
         """Run one of the programs as the server's account; see ``run``."""
         return run([self.path(program)] + list(args), self.user, env, accept, meanwhile)
 
-    def feed(self, program: str, *args: str, chunks: Iterable[bytes]) -> None:
+    def feed(self, program: str, *args: str, chunks: Iterable[bytes], env: Optional[Mapping[str, str]] = None) -> None:
         """Run one of the programs as the server's account with something to read; see ``feed``."""
-        feed([self.path(program)] + list(args), chunks, self.user)
+        feed([self.path(program)] + list(args), chunks, self.user, env)
 
     def spawn(self, program: str, *args: str, log_file: str) -> "subprocess.Popen[bytes]":
         """Start one of the programs as a server of its own; see ``spawn``."""
