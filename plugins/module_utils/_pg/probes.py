@@ -81,6 +81,9 @@ def _read(session: login.Session, wanted: Wanted, in_recovery: bool) -> Dict[str
         position = probe_query.REPLAYED if in_recovery else probe_query.POSITION
         found = _mark(session, sessions, wanted) if wanted.mark else _snapshot(session, sessions, wanted, position)
         if wanted.switch_wal and not in_recovery:
+            # A server on which nothing was written behind the mark would end no segment, and recovery knows that it has come past
+            # a position only by a record behind it.
+            session.rows("SELECT pg_catalog.pg_logical_emit_message(false, 'pgmahout', 'behind a mark')")
             session.rows("SELECT pg_catalog.pg_switch_wal()")
             found.update(switched=True, changed=True)
         tables = found.pop("chosen")
