@@ -103,9 +103,10 @@ def test_there_are_two_members_and_two_hosts_that_are_none(members: dict[str, Ho
 
 def test_the_backup_host_runs_no_server_and_its_secrets_are_closed(vault: Host) -> None:
     assert vault.check_output("pg_lsclusters --no-header") == ""
+    archive = vault.check_output(f"ls -d {REPOSITORY}/wal-*")
     modes = {path: (oct(vault.file(path).mode), vault.file(path).user) for path in (
-        REPOSITORY, f"{REPOSITORY}/wal", "/etc/pgmahout/orders/passfile", "/etc/pgmahout/orders/ca.crt")}
-    assert modes == {REPOSITORY: ("0o700", "postgres"), f"{REPOSITORY}/wal": ("0o700", "postgres"),
+        REPOSITORY, archive, "/etc/pgmahout/orders/passfile", "/etc/pgmahout/orders/ca.crt")}
+    assert modes == {REPOSITORY: ("0o700", "postgres"), archive: ("0o700", "postgres"),
                      "/etc/pgmahout/orders/passfile": ("0o600", "postgres"), "/etc/pgmahout/orders/ca.crt": ("0o644", "postgres")}
 
 
