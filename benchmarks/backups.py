@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The checkout is not installed anywhere, so Python is told where it is.
+# The checkout is not installed anywhere, so Python is told where it is, and where the collection is by its full name.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / ".collections"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import report
@@ -73,22 +74,22 @@ class Stage:
     def write(self) -> None:
         """Write what a restore replays, and let it be archived."""
         self.lab.sql("node1", "UPDATE t SET i = -i WHERE i % 40 = 0")
-        self.lab.sql("node1", "SELECT pg_switch_wal()")
-        wait_until(lambda: self.lab.value("node1", "SELECT last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1)"
-                                                   " FROM pg_stat_archiver"), 120)
+        self.lab.archive_all("node1")
 
     def bare_backup(self) -> None:
         """pg_basebackup and pg_verifybackup."""
         target, port = self.bare / "backup", self.lab.host("node1")["pg_server_port"]
-        self.run("pg_basebackup", f"--pgdata={target}", "--checkpoint=fast", f"--host={self.lab.home / 'pg' / 'run'}",
-                 f"--port={port}", "--username=postgres")
+        passfile = self.lab.directory("node1") / "passfile"
+        self.run("pg_basebackup", f"--pgdata={target}", "--checkpoint=fast",
+                 f"--dbname=host=127.0.0.1 port={port} user=replicator passfile={passfile}")
         self.run("pg_verifybackup", "--quiet", target)
 
     def bare_restore(self, backup: str) -> str:
         """cp, restore_command, recovery.signal, pg_ctl; the content."""
         target, port = self.bare / "restored", free_port()
         self.run("cp", "-a", self.repository / "base" / backup / "data", target)
-        settings = {"restore_command": f"gzip -dc {self.repository}/wal/%f.gz > %p", "port": port, "archive_mode": "off",
+        archive = self.repository / self.lab.archive("node1")
+        settings = {"restore_command": f"gzip -dc {archive}/%f.gz > %p", "port": port, "archive_mode": "off",
                     "unix_socket_directories": self.bare, "recovery_target_timeline": "current"}
         with (target / "postgresql.auto.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
@@ -130,7 +131,7 @@ def measure(runs: int) -> str:
 def inventory() -> dict[str, Any]:
     """One primary with an archive."""
     settings = {"shared_buffers": "256MB", "max_wal_size": "8GB", "checkpoint_timeout": "1h"}
-    variables = {"pg_cluster_name": "orders", "pg_backup_wal": "archive", "pg_backup_keep_count": 1,
+    variables = {"pg_cluster_name": "orders", "pg_backup_wal": "archive", "pg_backup_keep_count": 100,
                  "pg_server_settings": settings}
     return {"all": {
         "vars": {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}",
