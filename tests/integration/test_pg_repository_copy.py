@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the pgmahout founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part of a repository comes over whole or has another name; only SSH itself is left out here, which molecule/backup has."""
+"""A part of a repository comes over whole or has another name; only SSH itself is left out here, which molecule/restore has."""
 
 from __future__ import annotations
 

@@ -45,6 +45,8 @@ $$
 """
 #: The rows as they were at a moment, by the server's own record of when each was committed.
 AT = "SELECT count(*), md5(string_agg(id || item, ',' ORDER BY id)) FROM orders WHERE pg_xact_commit_timestamp(xmin) <= '{}'"
+#: With all six digits, as the restore repeats it.
+NOW = "SELECT to_char(clock_timestamp(), 'YYYY-MM-DD HH24:MI:SS.USOF')"
 ALL = "SELECT count(*), md5(string_agg(id || item, ',' ORDER BY id)) FROM orders"
 
 
@@ -137,7 +139,7 @@ def test_a_full_backup_and_one_that_builds_on_it(vault: Host, play: Play, member
 def test_another_host_has_exactly_the_rows_of_a_moment_amid_the_load(members: dict[str, Host], vault: Host, spare: Host, sql: Sql,
                                                                      play: Play) -> None:
     wait_until(lambda: int(sql(members["node1"], "SELECT count(*) FROM orders", "shop")) > 2500)
-    moment = sql(members["node1"], "SELECT clock_timestamp()")
+    moment = sql(members["node1"], NOW)
     received = "SELECT flush_lsn > '%s' FROM pg_stat_replication WHERE application_name = 'pgmahout_wal'"
     received %= sql(members["node1"], "SELECT pg_current_wal_insert_lsn()")
     wait_until(lambda: sql(members["node1"], received) == "t")
@@ -154,7 +156,7 @@ def test_a_restore_that_is_killed_lets_nobody_in_for_long_and_the_next_one_ends_
         members: dict[str, Host], vault: Host, spare: Host, sql: Sql, play: Play, inventories: list[Path],
         tmp_path: Path) -> None:
     spare.check_output("runuser --user=postgres -- /usr/lib/postgresql/*/bin/pg_ctl stop --pgdata=%s", RESTORED)
-    moment = sql(members["node1"], "SELECT clock_timestamp()")
+    moment = sql(members["node1"], NOW)
     sql(members["node1"], "INSERT INTO orders (item) VALUES ('too late')", "shop")
     arguments = restore_on_spare(moment, RESTORED + "2")
     log = tmp_path / "printed"
