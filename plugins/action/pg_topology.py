@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import inventory, topology
+from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import assumed, inventory, topology
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -26,14 +26,27 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         known = task_vars["pg_inventory"]
         hosts = [host for host in known["members"] if host in task_vars["ansible_play_hosts_all"]]
         results = {host: task_vars["hostvars"][host]["pg_found"] for host in hosts}
-        decided = topology.decide(known, {host: topology.found_of(one) for host, one in results.items()})
+        found = {host: topology.found_of(one) for host, one in results.items()}
+        decided = topology.decide(known, self._assumed(known, found))
+        fenced = [host for host, member in decided["members"].items() if member["fenced"]]
         for host, member in decided["members"].items():
             member["beside"] = beside(host, machines(results))
+            member["hba"] = inventory.hba_entries(known["members"][host]["cluster"], known["members"], known["clusters"], fenced)
         refusals = problems(results) + inventory.clashes(known["members"], machines(results)) + decided["refusals"]
         if refusals and self._task.args.get("refuse", True):
             raise AnsibleActionFail("\n".join(refusals))
         result.update(decided, refusals=refusals, hosts=hosts)
         return result
+
+    def _assumed(self, known: Mapping[str, Any], found: dict[str, topology.Found]) -> dict[str, topology.Found]:
+        """Return the findings as they will be when the tasks that follow have done what the options say."""
+        promoted, fenced = self._task.args.get("promoted", ""), self._task.args.get("fenced")
+        if promoted and fenced is None:
+            primary = topology.decide(known, found)["clusters"][known["members"][promoted]["cluster"]]["primary"]
+            return assumed.reversed_roles(found, primary, promoted)
+        if promoted:
+            return assumed.failed_over(found, promoted, fenced)
+        return assumed.returned(found, self._task.args.get("rejoined", ()), self._task.args.get("recloned", ()))
 
 
 def beside(host: str, known: Mapping[str, str]) -> list[str]:

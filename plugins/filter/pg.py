@@ -44,4 +44,4 @@ class FilterModule:
         """Return the filters by name."""
         return {"pg_setting": _told(guc.render), "pg_hba_line": _told(_hba_line), "pg_conninfo": _told(conninfo.render),
                 "pg_backup_line": backup_summary.backup_line, "pg_restore_line": backup_summary.restore_line,
-                "pg_summary": _summary, "pg_complaints": _complaints}
+                "pg_switchover_line": summary.switchover_line, "pg_summary": _summary, "pg_complaints": _complaints}

@@ -29,6 +29,11 @@ options:
       - The data directory of the clone, or the directory of the backup. It must be missing, empty, or hold the same system.
     type: path
     required: true
+  dest_planned:
+    description:
+      - An earlier task of the same play makes room there, so that in check mode O(dest) may hold something.
+    type: bool
+    default: false
   format:
     description:
       - Whether the backup is a data directory that could be started (V(plain)) or files of tar (V(tar)), one for each tablespace.
@@ -170,6 +175,7 @@ ARGUMENT_SPEC = dict(
     **credentials.SPEC,
     **progress.SPEC,
     dest={"type": "path", "required": True},
+    dest_planned={"type": "bool", "default": False},
     conninfo=conninfo.SPEC,
     format={"type": "str", "choices": ["plain", "tar"], "default": "plain"},
     compress={"type": "str", "default": ""},

@@ -19,6 +19,7 @@ description:
 extends_documentation_fragment:
   - pgmahout.cluster.programs
   - pgmahout.cluster.credentials
+  - pgmahout.cluster.start_guard
   - pgmahout.cluster.attributes
 options:
   data_directory:
@@ -205,11 +206,19 @@ restart_reasons:
   returned: success
 """
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import credentials, instance, programs, runner, server
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import (
+    credentials,
+    instance,
+    programs,
+    runner,
+    server,
+    start_guard,
+)
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
     **credentials.SPEC,
+    **start_guard.SPEC,
     superuser=programs.SUPERUSER,
     data_directory={"type": "path", "required": True},
     state={"type": "str", "choices": ["started", "stopped", "restarted", "reloaded", "absent"], "default": "started"},

@@ -17,6 +17,7 @@ description:
   - A role with C(pg_monitor) is enough; what it could not see is null, and RV(not_visible) says so.
 extends_documentation_fragment:
   - pgmahout.cluster.login
+  - pgmahout.cluster.peers
   - pgmahout.cluster.programs
 attributes:
   check_mode:
@@ -123,6 +124,10 @@ started:
   returned: when the server answers
 lsn:
   description: The position written (primary) or received (standby).
+  type: str
+  returned: when the server answers
+received_lsn:
+  description: The position received by streaming since the server was started; null on a primary, and before it streams.
   type: str
   returned: when the server answers
 replay_lsn:
@@ -284,6 +289,10 @@ slots:
     inactive_since:
       description: Since when it is not in use, in seconds since the epoch. PostgreSQL 17; null before.
       type: float
+base_backups:
+  description: How many base backups are being taken from it.
+  type: int
+  returned: when the server answers
 publications:
   description: The publications of RV(database).
   type: list
@@ -382,7 +391,7 @@ subscriptions:
 archiver:
   description:
     - The columns of C(pg_stat_archiver), times in ISO 8601. C(failing) says whether the last attempt failed, and C(reason) what
-      O(log_file) says of it.
+      O(log_file) says of it. C(ready) is how many segments wait for the archive; null without the right to see it.
   type: dict
   returned: when the server answers
   sample:
@@ -391,6 +400,7 @@ archiver:
     failed_count: 0
     last_failed_wal: null
     failing: false
+    ready: 0
     reason: ""
 settings:
   description: The settings that replication depends on, by name, as C(setting) of C(pg_settings).
@@ -415,7 +425,10 @@ not_visible:
 instance:
   description:
     - What is in O(data_directory). C(kind) is V(missing), V(empty), V(foreign) or V(instance). C(archive) names the archive of
-      the repository that its WAL goes to. Null without that option.
+      the repository that its WAL goes to, C(follows) the upstream in C(postgresql.auto.conf), C(fenced) the members that a
+      failover shut out, with the timeline and LSN from which on they are not trusted.
+    - C(wal_end) is where the WAL of a primary that does not run ends; null where that is not known, as before PostgreSQL 15.
+    - Null without that option.
   type: dict
   returned: success
 host:
@@ -424,6 +437,24 @@ host:
       none), whether pg_host has prepared it, and whether there is a schedule for the repository in O(backup_directory).
   type: dict
   returned: success
+peers:
+  description: What the servers of O(peers) said, in that order.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    address:
+      description: Host and port.
+      type: str
+    answers:
+      description: Whether a PostgreSQL server is there; one that refuses the login, or is starting, is.
+      type: bool
+    system_identifier:
+      description: Its system identifier; empty where it did not let us in.
+      type: str
+    problem:
+      description: Why it did not let us in, as a sentence; empty where it did.
+      type: str
 problems:
   description: What would keep an instance from being made or started as the options say, each as a sentence.
   type: list
@@ -431,7 +462,7 @@ problems:
   returned: success
 """
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import info, programs, runner
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo, info, programs, runner
 
 ARGUMENT_SPEC = dict(
     programs.SPEC,
@@ -443,6 +474,7 @@ ARGUMENT_SPEC = dict(
     socket_directory={"type": "path", "default": ""},
     version={"type": "int", "default": 0},
     log_file={"type": "path", "default": ""},
+    peers=dict(conninfo.SPEC, type="list", elements="dict", default=[]),
     backup_directory={"type": "path", "default": ""},
     from_distribution={"type": "bool", "default": False},
 )

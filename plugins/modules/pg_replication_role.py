@@ -24,7 +24,8 @@ options:
     required: true
   state:
     description:
-      - V(absent) refuses a superuser, and a role that owns objects or has privileges in any database.
+      - V(absent) refuses a superuser, and a role that owns objects or has privileges in any database, but for those of O(may)
+        in the database of O(login_db).
     type: str
     choices: [present, absent]
     default: present
@@ -57,6 +58,15 @@ options:
       - V([]) revokes all.
     type: list
     elements: str
+  may:
+    description:
+      - What else the role may do without being a superuser, exactly these. Other rights of this list are revoked.
+      - V(promote) lets it promote a standby (C(EXECUTE) on C(pg_promote)). V(rewind) lets M(pgmahout.cluster.pg_rewind) read
+        the server's files as it (the four functions that the page of C(pg_rewind) names), with which it can read any data.
+      - They hold in the database of O(login_db), in which the role must be connected to use them. A superuser needs none.
+    type: list
+    elements: str
+    choices: [promote, rewind]
   comment:
     description:
       - The role's comment. An empty one removes it.
@@ -75,6 +85,7 @@ EXAMPLES = r"""
   pgmahout.cluster.pg_replication_role:
     name: streaming
     password: "{{ vault_streaming_password }}"
+    may: [promote, rewind]
     comment: standbys and base backups
 
 - name: The role of the subscribers exists and may read what it copies
@@ -99,7 +110,7 @@ statements:
   sample: ['CREATE ROLE "streaming" LOGIN REPLICATION PASSWORD ''********''']
 """
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import roles, runner
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import rights, roles, runner
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -110,6 +121,7 @@ ARGUMENT_SPEC = {
     "connection_limit": {"type": "int"},
     "valid_until": {"type": "str"},
     "member_of": {"type": "list", "elements": "str"},
+    "may": {"type": "list", "elements": "str", "choices": list(rights.FUNCTIONS)},
     "comment": {"type": "str"},
 }
 

@@ -60,6 +60,7 @@ options:
   free_planned:
     description:
       - An earlier task of the same play stops what uses the slots, so that in check mode O(state=absent) may find them in use.
+        Else their end is awaited, for 10 s.
     type: bool
     default: false
   on_mismatch:

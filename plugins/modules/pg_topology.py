@@ -27,6 +27,29 @@ options:
       - Whether refusals are an error. With V(false) they are in the result, for a play that only looks.
     type: bool
     default: true
+  promoted:
+    description:
+      - A standby. With it, the decision is the one that would be made when a switchover had made it the primary, and the primary
+        of its cluster a standby; with O(fenced), when a failover had.
+    type: str
+    default: ""
+  fenced:
+    description:
+      - Members that the failover to O(promoted) fences.
+    type: list
+    elements: str
+  rejoined:
+    description:
+      - Members that left their cluster. The decision is the one that would be made when they had come back as standbys.
+    type: list
+    elements: str
+    default: []
+  recloned:
+    description:
+      - Members whose data will have been removed, so that they are cloned.
+    type: list
+    elements: str
+    default: []
 author:
   - The pgmahout founders (@pgmahout)
 """
@@ -42,7 +65,8 @@ RETURN = r"""
 members:
   description:
     - By host, the role of each member (primary, standby, left), its action (create, clone, follow, run, leave), upstream, depth
-      in the cascade, slots and note.
+      in the cascade, slots and note, whether it is C(fenced), whether the playbook rejoin C(returns) it, and the lines of
+      C(pg_hba.conf) for members and subscribers as C(hba).
   returned: success
   type: dict
 clusters:

@@ -500,7 +500,7 @@ def test_a_role_that_may_not_connect_has_a_backup_without_progress(primary: Serv
 @newest_only
 def test_a_playbook_shows_how_far_a_long_backup_is(primary: Server, there: Server, in_process: bool) -> None:
     task = {"name": "A backup is there", "pgmahout.cluster.pg_basebackup": backup(
-        there, primary, write_recovery_conf=False, max_rate="6M")}
+        there, primary, write_recovery_conf=False, max_rate="2M")}
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "pg_in_process": in_process}
     play, inventory = there.home / "play.yml", there.home / "hosts.yml"
     play.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [task]}]))

@@ -5,13 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import COLLECTIONS
+from tests.support.faults import module_process
 from tests.support.modules import ok, refused
+from tests.support.playbooks import wait_until
 from tests.support.postgres import Server, bindir
 from tests.support.statements import Watch
 
@@ -133,38 +128,11 @@ def test_absent_drops_the_database_and_a_draft_unless_somebody_is_connected(clea
     assert ok(MODULE, name=NAME, state="absent", **clean.login)["changed"] is False
 
 
-PROGRAM = """
-import json, sys
-sys.path[:0] = json.loads(sys.argv[1])
-from tests.support.modules import run_module
-print(json.dumps(run_module("pg_database", **json.loads(sys.argv[2]))))
-"""
-
-
-@contextlib.contextmanager
-def module_process(options: dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
-    paths = [str(COLLECTIONS), str(Path(__file__).parents[2])]
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(paths), json.dumps(options)], text=True,
-                          stdout=subprocess.PIPE, start_new_session=True) as process:
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not is_true():
-        assert time.monotonic() < deadline, "the state did not come in 30 s"
-        time.sleep(0.02)
-
-
 def test_a_run_killed_at_its_script_is_made_good_by_the_next(clean: Server) -> None:
     slow = {"name": NAME, "script": "CREATE TABLE half (); SELECT pg_sleep(600)", **clean.login}
-    with module_process(slow):
-        until(lambda: clean.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND wait_event = 'PgSleep'"
-                                % DRAFT) == [(1,)])
+    with module_process(MODULE, **slow):
+        wait_until(lambda: clean.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = '%s' AND wait_event = 'PgSleep'"
+                                     % DRAFT) == [(1,)])
         assert NAME not in names(clean)
     assert DRAFT in names(clean)
     options = {"name": NAME, "script": "CREATE TABLE whole ()", **clean.login}
@@ -179,7 +147,7 @@ def test_a_run_killed_at_its_script_is_made_good_by_the_next(clean: Server) -> N
 @newest_only
 def test_two_runs_at_once_make_one_database(clean: Server) -> None:
     options = {"name": NAME, "script": "CREATE TABLE t AS SELECT 1 FROM pg_sleep(0.5)", **clean.login}
-    with module_process(options) as first, module_process(options) as second:
+    with module_process(MODULE, **options) as first, module_process(MODULE, **options) as second:
         results = [json.loads(process.communicate(timeout=60)[0]) for process in (first, second)]
     assert sorted(result.get("changed", result.get("msg")) for result in results) == [False, True]
     assert clean.sql("SELECT count(*) FROM t", dbname=NAME) == [(1,)]
@@ -298,7 +266,7 @@ def test_rows_arrive_in_the_schema_that_was_brought(clean: Server, publisher: di
               " PUBLICATION sales, no_key WITH (create_slot = false, slot_name = 'test_brought')"
               % (clean.home, clean.port, PUBLISHER), dbname=NAME)
     try:
-        until(lambda: clean.sql("SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'", dbname=NAME) == [(0,)])
+        wait_until(lambda: clean.sql("SELECT count(*) FROM pg_subscription_rel WHERE srsubstate <> 'r'", dbname=NAME) == [(0,)])
         assert clean.sql('SELECT * FROM "odd s"."Or""der.*"', dbname=NAME) == [(7, 2, "n", "a")]
         assert clean.sql("SELECT v, d.*, p.*, visit.id FROM keyless, derived d, part1 p, visit", dbname=NAME) == [
             ("x", 3, 4, 1, 2, 5)]

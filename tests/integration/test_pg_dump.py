@@ -8,22 +8,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import COLLECTIONS
 from tests.integration.conftest import VERSIONS
-from tests.support.dumps import filled, options
+from tests.support.dumps import holding, known_by_password, options, wrapped, writable
+from tests.support.faults import module_process, small_disk
 from tests.support.modules import ok, refused, run_module
-from tests.support.postgres import Server, bindir, server_user
+from tests.support.playbooks import wait_until
+from tests.support.postgres import Server, bindir
 from tests.support.statements import Watch
 
 MODULE = "pg_dump"
@@ -34,20 +30,14 @@ newest_only = pytest.mark.parametrize("server", [18], indirect=True, ids=["pg18"
 @pytest.fixture(scope="module", params=VERSIONS, ids=lambda major: f"pg{major}")
 def server(request: pytest.FixtureRequest, server_of: Callable[[int], Server]) -> Iterator[Server]:
     """A server with a database to dump."""
-    given = server_of(request.param)
-    filled(given, NAME)
-    yield given
-    given.sql(f'DROP DATABASE "{NAME}" WITH (FORCE)')
+    with holding(server_of(request.param), NAME) as given:
+        yield given
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that the server's account may write."""
-    home = Path(tempfile.mkdtemp(prefix="dumps-"))
-    if (user := server_user()) is not None:
-        shutil.chown(home, user)
-    yield home
-    shutil.rmtree(home)
+    with writable() as made:
+        yield made
 
 
 def dump(server: Server, **keywords: Any) -> dict[str, Any]:
@@ -218,14 +208,6 @@ def test_a_lock_is_not_awaited_forever(server: Server, place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-PROGRAM = """
-import json, sys
-sys.path[:0] = json.loads(sys.argv[1])
-from tests.support.modules import run_module
-print(json.dumps(run_module("pg_dump", **json.loads(sys.argv[2]))))
-"""
-
-
 @pytest.mark.parametrize("format", ["custom", "directory", "plain"])
 @newest_only
 def test_a_run_that_is_killed_leaves_no_dump_and_the_next_one_cleans_up(server: Server, place: Path, format: str) -> None:
@@ -233,34 +215,14 @@ def test_a_run_that_is_killed_leaves_no_dump_and_the_next_one_cleans_up(server: 
     holder = server.connect(NAME)
     holder.autocommit = False
     holder.cursor().execute("LOCK TABLE visit IN ACCESS EXCLUSIVE MODE")
-    paths = [str(COLLECTIONS), str(Path(__file__).parents[2])]
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(paths), json.dumps(given)], stdout=subprocess.DEVNULL,
-                          start_new_session=True) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while not server.sql("SELECT FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'"):
-                assert time.monotonic() < deadline, "pg_dump did not wait for the lock in 30 s"
-                time.sleep(0.02)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+    with module_process(MODULE, **given):
+        wait_until(lambda: server.sql(
+            "SELECT FROM pg_stat_activity WHERE application_name = 'pg_dump' AND wait_event_type = 'Lock'") != [])
     holder.close()
     left = os.listdir(place / "series") if (place / "series").exists() else []
     assert [name for name in left if not name.endswith(".pgmahout-new")] == []
     done = ok(MODULE, **given)
     assert os.listdir(place / "series") == [os.path.basename(done["dest"])]
-
-
-def wrapped(server: Server, place: Path, program: str, script: str) -> Path:
-    """The programs, one of which does something else first or afterwards."""
-    programs = place / "programs"
-    programs.mkdir(mode=0o755)
-    real = bindir(server.major)
-    assert real is not None
-    for name in ("pg_dump", "pg_dumpall", "pg_restore", "psql"):
-        text = script if name == program else 'exec {real} "$@"'
-        (programs / name).write_text("#!/bin/sh\n" + text.replace("{real}", str(real / name)) + "\n")
-        (programs / name).chmod(0o755)
-    return programs
 
 
 @newest_only
@@ -274,7 +236,7 @@ def wrapped(server: Server, place: Path, program: str, script: str) -> Path:
 def test_a_dump_that_cannot_be_read_back_gets_no_name(server: Server, place: Path, format: str, damage: str, told: str) -> None:
     script = ('{real} "$@" || exit\nfor a; do case $a in --file=*) file=${a#--file=};; esac; done\n[ -z "$file" ] || {\n'
               + damage + "\n}")
-    programs = wrapped(server, place, "pg_dump", script)
+    programs = wrapped(server, place, {"pg_dump": script})
     name, _colon, compress = format.partition(":")
     given = dump(server, dest=str(place / "out" / "it"), format=name, compress=compress, bindir=str(programs))
     assert told in refused(MODULE, **given)
@@ -282,41 +244,28 @@ def test_a_dump_that_cannot_be_read_back_gets_no_name(server: Server, place: Pat
 
 
 @newest_only
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
 @pytest.mark.parametrize("format", ["custom", "directory", "tar", "plain"])
 def test_a_full_disk_is_told_and_leaves_nothing_and_the_next_run_works(server: Server, place: Path, format: str) -> None:
-    small = place / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k,mode=777", "tmpfs", small], check=False).returncode:
-        pytest.skip("this machine lets nobody mount a file system")
+    server.sql("CREATE TABLE big AS SELECT sha512(g::text::bytea) FROM generate_series(1, 9000) g", NAME)
     try:
-        server.sql("CREATE TABLE big AS SELECT sha512(g::text::bytea) FROM generate_series(1, 9000) g", NAME)
-        given = dump(server, dest=str(small / "it"), format=format)
-        assert "No space left on device" in refused(MODULE, **given)
-        assert os.listdir(small) == []
-        ok(MODULE, **given, exclude_table_data=["big"], schemas=["public"])
-        assert os.listdir(small) == ["it"]
+        with small_disk(place / "small", "128k") as small:
+            given = dump(server, dest=str(small / "it"), format=format)
+            assert "No space left on device" in refused(MODULE, **given)
+            assert os.listdir(small) == []
+            ok(MODULE, **given, exclude_table_data=["big"], schemas=["public"])
+            assert os.listdir(small) == ["it"]
     finally:
         server.sql("DROP TABLE big", NAME)
-        subprocess.run(["umount", small], check=True)
 
 
 @newest_only
 def test_no_password_is_anywhere_to_be_read(server: Server, place: Path) -> None:
-    server.sql("CREATE ROLE test_dumper SUPERUSER LOGIN PASSWORD 'geheim:\\7'", options="-c log_statement=none")
     script = 'cat /proc/$$/cmdline >> %s/seen; env >> %s/seen; exec {real} "$@"' % (place, place)
-    programs = wrapped(server, place, "pg_dump", script)
-    passfile = place / "passfile"
-    passfile.write_text("*:*:*:*:geheim\\:\\\\7\n")
-    passfile.chmod(0o600)
-    shutil.chown(passfile, server.data.stat().st_uid)
-    conninfo = {"host": "127.0.0.1", "port": str(server.port), "user": "test_dumper", "passfile": str(passfile)}
-    try:
+    programs = wrapped(server, place, {"pg_dump": script})
+    with known_by_password(server, place) as conninfo:
         done = ok(MODULE, **dump(server, dest=str(place / "out" / "it"), bindir=str(programs), conninfo=conninfo))
-        passfile.write_text("*:*:*:*:falsch\n")
+        Path(conninfo["passfile"]).write_text("*:*:*:*:falsch\n")
         said = refused(MODULE, **dump(server, dest=str(place / "out" / "other"), conninfo=conninfo))
-    finally:
-        server.sql("DROP ROLE test_dumper")
     assert "password authentication failed" in said
     seen = (place / "seen").read_text(errors="replace")
     assert "--dbname=" in seen

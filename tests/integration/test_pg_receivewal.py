@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import receiver
-from tests.support.instances import PASSWORD, REPLICATOR, passfile, primary, programs, upstream_of
+from tests.support.instances import PASSWORD, REPLICATOR, passfile, primary, programs, standby, upstream_of
 from tests.support.modules import ok, refused, run_module
 from tests.support.playbooks import ROOT, wait_until
 from tests.support.postgres import Server, bindir
@@ -86,11 +86,33 @@ def test_it_streams_and_is_left_alone_the_second_time(archive: Archive) -> None:
 
 def test_a_switched_segment_is_there_whole_and_on_disk_for_the_server(archive: Archive) -> None:
     ok("pg_receivewal", **archive.options())
-    [(segment, lsn)] = archive.server.sql("SELECT pg_walfile_name(lsn), lsn FROM pg_switch_wal() AS lsn")
+    [(segment, lsn)] = archive.server.sql("SELECT pg_walfile_name(lsn - 1), lsn FROM pg_switch_wal() AS lsn")
     wait_until(lambda: (archive.directory / f"{segment}.gz").exists())
     assert len(gzip.decompress((archive.directory / f"{segment}.gz").read_bytes())) == 16 * 1024 * 1024
     behind = f"SELECT FROM pg_stat_replication WHERE flush_lsn >= '{lsn}' AND application_name = '{SLOT}'"
     wait_until(lambda: bool(archive.server.sql(behind)))
+
+
+@pytest.mark.parametrize("compress", ["none", "gzip"])
+def test_it_goes_on_where_a_timeline_ended_with_its_segment(archive: Archive, compress: str) -> None:
+    with standby(archive.server) as promoted:
+        promoted.sql(f"SELECT pg_create_physical_replication_slot('{SLOT}', true)")
+        ok("pg_receivewal", **archive.options(compress=compress))
+        [(last, lsn)] = archive.server.sql("SELECT pg_walfile_name(lsn - 1), lsn FROM pg_switch_wal() AS lsn")
+        wait_until(lambda: promoted.sql(f"SELECT pg_last_wal_receive_lsn() >= '{lsn}'") == [(True,)])
+        wait_until(lambda: not {last, f"{last}.gz"}.isdisjoint(path.name for path in archive.directory.iterdir()))
+        archive.stop()
+        archive.server.stop("immediate")
+        for path in archive.directory.glob("*.partial"):  # nothing was received of what came next
+            path.unlink()
+        promoted.sql("SELECT pg_promote()")
+        options = archive.options(compress=compress, conninfo=upstream_of(promoted, promoted, application_name=SLOT),
+                                  **passfile(promoted, promoted))
+        ok("pg_receivewal", **options)
+        segment = promoted.sql("SELECT pg_walfile_name(pg_switch_wal() - 1)")[0][0]
+        wait_until(lambda: any(path.name.startswith(segment) and not path.name.endswith(".partial")
+                               for path in archive.directory.iterdir()))
+        assert any(path.name.startswith("00000002.history") for path in archive.directory.iterdir())
 
 
 @pytest.mark.parametrize("compress", ["none", "gzip", "lz4"])

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import socket
+import subprocess
+import threading
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import lsn
 from tests.integration.conftest import VERSIONS
 from tests.support import instances
 from tests.support.instances import PASSWORD, configuration, instance, place, programs
-from tests.support.modules import ok, refused
+from tests.support.modules import ok, refused, run_module
 from tests.support.postgres import Server, bindir, free_port
 from tests.support.replication import await_true
 from tests.support.statements import Watch
@@ -44,7 +50,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
             yield Pair(primary, standby)
 
 
-def read(server: Server) -> dict[str, object]:
+def read(server: Server) -> dict[str, Any]:
     return ok(MODULE, **programs(server), data_directory=str(server.data))
 
 
@@ -80,10 +86,8 @@ def test_a_standby_tells_whom_it_follows(pair: Pair) -> None:
     assert len(watch.statements()) <= 4
     assert (found["role"], found["timeline"], found["replay_paused"], found["replay_lag_seconds"]) == ("standby", 1, False, 0)
     upstream = found["upstream"]
-    assert isinstance(upstream, dict)
     assert (upstream["status"], upstream["host"], upstream["port"]) == ("streaming", "127.0.0.1", primary.port)
     there = found["instance"]
-    assert isinstance(there, dict)
     assert (there["kind"], there["standby_signal"], there["port"], there["timeline"]) == ("instance", True, standby.port, 1)
     assert found["problems"] == []
 
@@ -139,12 +143,122 @@ def test_a_stopped_instance_is_read_from_its_directory(pair: Pair) -> None:
     standby.stop()
     found = read(standby)
     there = found["instance"]
-    assert isinstance(there, dict)
     assert (found["running"], there["kind"], there["standby_signal"], there["pid"]) == (False, "instance", True, None)
     assert there["control_state"] == "shut down in recovery"
     assert there["floors"]["max_connections"] == 20
     assert "role" not in found
     standby.start()
+
+
+def test_the_end_of_the_wal_of_a_primary_that_was_killed_is_told(pair: Pair) -> None:
+    primary = pair.primary
+    assert read(primary)["instance"]["wal_end"] is None
+    primary.sql("INSERT INTO t SELECT generate_series(1000, 2000)")
+    end = primary.sql("SELECT pg_current_wal_lsn()")[0][0]
+    primary.stop("immediate")
+    try:
+        found = read(primary)["instance"]
+        assert (found["control_state"], found["wal_end"]) == ("in production", end)
+        before = sorted((path.name, path.stat().st_mtime_ns) for path in primary.data.rglob("*"))
+        assert read(primary)["instance"] == found
+        assert sorted((path.name, path.stat().st_mtime_ns) for path in primary.data.rglob("*")) == before
+    finally:
+        primary.start()
+    primary.stop()
+    try:
+        found = read(primary)["instance"]
+        assert found["control_state"] == "shut down"
+        assert lsn.parse(found["wal_end"]) > lsn.parse(found["checkpoint_lsn"]) > lsn.parse(end)
+    finally:
+        primary.start()
+
+
+def test_what_waits_for_the_archive_and_what_a_standby_received_are_told(pair: Pair) -> None:
+    found = read(pair.primary)
+    assert (found["archiver"]["ready"], found["base_backups"], found["received_lsn"]) == (0, 0, None)
+    status = pair.primary.data / "pg_wal" / "archive_status"
+    names = ["%024X.ready" % number for number in range(3)] + ["00000002.history.ready", "%024X.done" % 9]
+    for name in names:
+        (status / name).touch()
+    try:
+        assert read(pair.primary)["archiver"]["ready"] == 3
+        pair.primary.sql("CREATE ROLE nobody LOGIN")
+        found = ok(MODULE, **{**pair.primary.login, "login_user": "nobody"})
+        assert found["archiver"]["ready"] is None
+        assert [text for text in found["not_visible"] if "wait for the archive; grant it pg_monitor" in text]
+    finally:
+        pair.primary.sql("DROP ROLE IF EXISTS nobody")
+        for name in names:
+            (status / name).unlink()
+    position = pair.primary.sql("SELECT pg_current_wal_lsn()")[0][0]
+    await_true(lambda: pair.standby.sql(f"SELECT pg_last_wal_receive_lsn() >= '{position}'") == [(True,)])
+    received = read(pair.standby)["received_lsn"]
+    assert lsn.parse(str(received)) >= lsn.parse(position)
+
+
+def test_a_base_backup_that_is_taken_is_counted(pair: Pair) -> None:
+    # At 32 kB a second it lasts as long as it is let.
+    argv = [f"{bindir(pair.primary.major)}/pg_basebackup", "-h", "127.0.0.1", "-p", str(pair.primary.port), "-U", "replicator",
+            "-D", "-", "-F", "tar", "-X", "none", "--checkpoint=fast", "--max-rate=32"]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, env={**os.environ, "PGPASSWORD": PASSWORD}) as backup:
+        try:
+            await_true(lambda: read(pair.primary)["base_backups"] == 1)
+        finally:
+            backup.kill()
+    await_true(lambda: read(pair.primary)["base_backups"] == 0)
+
+
+def test_what_others_may_not_write_by_default_is_not_hidden_by_what_our_sessions_may(pair: Pair) -> None:
+    seen = read(pair.primary)["settings"]
+    assert (seen["default_transaction_read_only"], seen["transaction_read_only"]) == ("off", "off")
+    pair.primary.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    pair.primary.sql("SELECT pg_reload_conf()")
+    try:
+        await_true(lambda: read(pair.primary)["settings"]["default_transaction_read_only"] == "on")
+    finally:
+        ours = "-c default_transaction_read_only=off"
+        pair.primary.sql("ALTER SYSTEM RESET default_transaction_read_only", options=ours)
+        pair.primary.sql("SELECT pg_reload_conf()", options=ours)
+
+
+def test_peers_are_asked_from_here(pair: Pair) -> None:
+    primary, standby = pair
+    nothing = free_port()
+    login = {"host": "127.0.0.1", "user": "replicator", "password": PASSWORD}
+    peers = [{**login, "port": str(primary.port)}, {**login, "port": str(standby.port), "dbname": "postgres"},
+             {**login, "port": str(primary.port), "password": "wr0ng"}, {**login, "port": str(primary.port), "user": "nobody"},
+             {**login, "port": str(nothing)}, {"host": str(primary.home), "port": str(primary.port), "user": "nobody"}]
+    result = run_module(MODULE, check=True, **programs(primary), data_directory=str(primary.data), peers=peers)
+    found = result["peers"]
+    assert [one["address"].rpartition(":")[2] for one in found] == [peer["port"] for peer in peers]
+    assert [one["answers"] for one in found] == [True] * 4 + [False, True]
+    identifier = result["system_identifier"]
+    assert [one["system_identifier"] for one in found] == [identifier] * 2 + [""] * 4
+    assert [bool(one["problem"]) for one in found] == [False] * 2 + [True] * 4
+    assert "Could not connect" in found[4]["problem"]
+    assert PASSWORD not in json.dumps(result)
+    assert "wr0ng" not in json.dumps(result)
+
+
+def test_a_peer_that_listens_and_is_no_server_or_says_nothing_does_not_answer(pair: Pair) -> None:
+    with socket.socket() as mute, socket.socket() as other:
+        for one in (mute, other):
+            one.bind(("127.0.0.1", 0))
+            one.listen()
+        threading.Thread(target=chat, args=(other,), daemon=True).start()
+        peers = [{"host": "127.0.0.1", "port": str(one.getsockname()[1]), "connect_timeout": "2"} for one in (mute, other)]
+        found = ok(MODULE, **pair.primary.login, peers=peers)["peers"]
+    assert [one["answers"] for one in found] == [False, False]
+    assert all(one["problem"] for one in found)
+
+
+def chat(listening: socket.socket) -> None:
+    """Say to everyone who comes what no PostgreSQL server says."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _address = listening.accept()
+            with connection:
+                connection.sendall(b"220 mail.example.com ESMTP\r\n")
 
 
 newest_only = pytest.mark.parametrize("major", [18], ids=["pg18"])
@@ -155,7 +269,7 @@ def test_a_place_without_an_instance_is_told_with_what_stands_in_the_way(major: 
     with place(major) as server:
         found = read(server)
         assert (found["running"], found["problems"]) == (False, [])
-        assert found["instance"]["kind"] == "missing"  # type: ignore[index]
+        assert found["instance"]["kind"] == "missing"
         server.data.mkdir()
         (server.data / "x").touch()
         options = {**programs(server), "data_directory": str(server.data), "version": 15, "socket_directory": "/" + "x" * 120,

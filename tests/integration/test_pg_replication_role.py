@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import scram
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import rights, scram
 from tests.conftest import COLLECTIONS
 from tests.support.modules import ok, refused, run_module
 from tests.support.postgres import Server
@@ -35,13 +35,15 @@ PASSWORDS = ["geheim-7361", "it's \\ \"quoted\" $$ %s {{ x }}", "pässwörd-\u00
 STATES: dict[str, dict[str, Any]] = {
     "absent": {"state": "absent"},
     "plain": {"password": PASSWORDS[0], "login": True, "replication": True, "connection_limit": -1,
-              "valid_until": "infinity", "member_of": [], "comment": ""},
+              "valid_until": "infinity", "member_of": [], "comment": "", "may": []},
     "other password": {"password": PASSWORDS[1], "login": True, "replication": True, "connection_limit": -1,
-                       "valid_until": "infinity", "member_of": [], "comment": ""},
+                       "valid_until": "infinity", "member_of": [], "comment": "", "may": ["promote"]},
     "limited": {"password": PASSWORDS[2], "login": True, "replication": True, "connection_limit": 3,
-                "valid_until": "2031-12-31T23:59:59+02", "member_of": ["pg_monitor"], "comment": "it's \\ \"limited\""},
+                "valid_until": "2031-12-31T23:59:59+02", "member_of": ["pg_monitor"], "comment": "it's \\ \"limited\"",
+                "may": ["promote", "rewind"]},
     "locked": {"password": PASSWORDS[3], "login": False, "replication": False, "connection_limit": 0,
-               "valid_until": "2020-01-01", "member_of": ["pg_read_all_data", "pg_monitor"], "comment": "ö"},
+               "valid_until": "2020-01-01", "member_of": ["pg_read_all_data", "pg_monitor"], "comment": "ö",
+               "may": ["rewind"]},
 }
 
 
@@ -52,12 +54,28 @@ def catalog(server: Server, name: str = NAME) -> list[tuple[Any, ...]]:
         " WHERE member = a.oid ORDER BY 1) FROM pg_authid a WHERE rolname = '%s'" % name.replace("'", "''"))
 
 
+def rights_of(server: Server) -> list[str]:
+    """What the role of these tests could do if it called the functions, by the server's own judgement."""
+    found = []
+    for right, functions in rights.FUNCTIONS.items():
+        answers = {server.sql("SELECT has_function_privilege(oid, '%s', 'EXECUTE') FROM pg_roles WHERE rolname = '%s'"
+                              % (function, NAME.replace("'", "''")))[0][0] for function in functions}
+        assert len(answers) == 1, (right, answers)
+        found += [right] if answers == {True} else []
+    return found
+
+
 @pytest.fixture
 def role(server: Server) -> Iterator[Server]:
     """A server on which the role of these tests does not exist, before and afterwards."""
-    server.sql(f"DROP ROLE IF EXISTS {SQL_NAME}")
+    absent(server)
     yield server
-    server.sql(f"DROP ROLE IF EXISTS {SQL_NAME}")
+    absent(server)
+
+
+def absent(server: Server) -> None:
+    if catalog(server):
+        server.sql(f"DROP OWNED BY {SQL_NAME}; DROP ROLE {SQL_NAME}")
 
 
 def test_from_every_state_to_every_other(role: Server) -> None:
@@ -88,6 +106,7 @@ def matches_catalog(server: Server, options: dict[str, Any]) -> None:
     assert (login, replication, superuser, createrole) == (options["login"], options["replication"], False, False)
     assert (limit, comment or "", sorted(groups)) == (options["connection_limit"], options["comment"],
                                                       sorted(options["member_of"]))
+    assert rights_of(server) == options["may"]
     assert scram.matches(password, options["password"])
     said = str(options["valid_until"])
     assert until is None or said == "infinity" or until.isoformat().startswith(("2031-12-31T21:59:59", "2020-01-01"))
@@ -217,6 +236,31 @@ def test_a_role_that_owns_something_anywhere_is_not_dropped(role: Server) -> Non
     assert ok(MODULE, name=NAME, state="absent", **role.login)["changed"] is True
 
 
+def test_rights_are_those_of_one_database(role: Server) -> None:
+    role.sql("CREATE DATABASE test_role_rights")
+    try:
+        ok(MODULE, name=NAME, may=["promote"], **role.login)
+        elsewhere = {**role.login, "login_db": "test_role_rights"}
+        assert ok(MODULE, name=NAME, may=["promote"], **elsewhere)["changed"] is True
+        assert "1 in database 'test_role_rights'" in refused(MODULE, name=NAME, state="absent", **role.login)
+        assert rights_of(role) == ["promote"]
+        ok(MODULE, name=NAME, may=[], **elsewhere)
+        assert ok(MODULE, name=NAME, state="absent", **role.login)["changed"] is True
+    finally:
+        role.sql("DROP DATABASE test_role_rights")
+
+
+def test_what_everybody_may_is_no_right_of_the_role(role: Server) -> None:
+    role.sql("GRANT EXECUTE ON FUNCTION pg_promote TO public")
+    try:
+        assert ok(MODULE, name=NAME, may=[], **role.login)["diff"]["after"]["may"] == []
+        assert ok(MODULE, name=NAME, may=[], **role.login)["changed"] is False
+        assert ok(MODULE, name=NAME, may=["promote"], **role.login)["changed"] is True
+    finally:
+        role.sql("REVOKE EXECUTE ON FUNCTION pg_promote FROM public")
+    assert rights_of(role) == ["promote"]
+
+
 def test_memberships_that_others_granted_are_revoked_too(role: Server) -> None:
     ok(MODULE, name=NAME, **role.login)
     role.sql("CREATE ROLE test_group; CREATE ROLE test_admin; GRANT test_group TO test_admin WITH ADMIN OPTION;"
@@ -234,7 +278,8 @@ def admin(role: Server) -> Iterator[dict[str, Any]]:
     """The login of a role that may create roles and is no superuser."""
     role.sql("CREATE ROLE test_createrole LOGIN CREATEROLE REPLICATION")
     yield {**role.login, "login_user": "test_createrole"}
-    role.sql(f"DROP ROLE IF EXISTS {SQL_NAME}; REVOKE ALL ON pg_authid FROM test_createrole; DROP ROLE test_createrole")
+    absent(role)
+    role.sql("REVOKE ALL ON pg_authid FROM test_createrole; DROP ROLE test_createrole")
 
 
 def test_a_role_that_may_create_roles_manages_one_without_a_password(role: Server, admin: dict[str, Any]) -> None:

@@ -7,23 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import COLLECTIONS
 from tests.integration.conftest import VERSIONS
-from tests.support.dumps import CONTENT, filled, fingerprint, options
+from tests.support.dumps import CONTENT, filled, fingerprint, holding, known_by_password, options, wrapped, writable
+from tests.support.faults import module_process
 from tests.support.modules import ok, refused
-from tests.support.postgres import Server, bindir, scratch_server, server_user
+from tests.support.playbooks import wait_until
+from tests.support.postgres import Server, bindir, scratch_server
 from tests.support.statements import Watch
 
 MODULE = "pg_restore"
@@ -35,22 +32,17 @@ newest_only = pytest.mark.parametrize("server", [18], indirect=True, ids=["pg18"
 @pytest.fixture(scope="module", params=VERSIONS, ids=lambda major: f"pg{major}")
 def server(request: pytest.FixtureRequest, server_of: Callable[[int], Server]) -> Iterator[Server]:
     """A server with a database that is dumped."""
-    given = server_of(request.param)
-    filled(given, SOURCE)
-    yield given
-    given.sql(f'DROP DATABASE "{SOURCE}" WITH (FORCE)')
+    with holding(server_of(request.param), SOURCE) as given:
+        yield given
 
 
 @pytest.fixture
 def place(server: Server) -> Iterator[Path]:
     """A directory that the server's account may write; the target is dropped before and after."""
-    home = Path(tempfile.mkdtemp(prefix="dumps-"))
-    if (user := server_user()) is not None:
-        shutil.chown(home, user)
     drop(server)
-    yield home
+    with writable() as made:
+        yield made
     drop(server)
-    shutil.rmtree(home)
 
 
 def drop(server: Server) -> None:
@@ -215,24 +207,11 @@ def test_a_database_that_is_created_is_whole_or_not_there(server: Server, place:
     server.sql("CREATE TABLE zz (a int); INSERT INTO zz VALUES (7), (7)", SOURCE)
     source = dumped(server, place)
     server.sql("DROP TABLE zz", SOURCE)
-    programs = place / "programs"
-    programs.mkdir(mode=0o755)
-    real = bindir(server.major)
-    for name in ("pg_restore", "psql"):
-        (programs / name).write_text(f"#!/bin/sh\n{real}/{name} \"$@\" || exit\n"
-                                     "case $* in *--list*) ;; *) echo 'pg_restore: error: it broke' >&2; exit 1;; esac\n")
-        (programs / name).chmod(0o755)
+    script = "{real} \"$@\" || exit\ncase $* in *--list*) ;; *) echo 'pg_restore: error: it broke' >&2; exit 1;; esac"
+    programs = wrapped(server, place, {"pg_restore": script, "psql": script})
     said = refused(MODULE, **restore(server, source, create=True, jobs=jobs, bindir=str(programs)))
     assert "it broke" in said
     assert names(server) == set()
-
-
-PROGRAM = """
-import json, sys
-sys.path[:0] = json.loads(sys.argv[1])
-from tests.support.modules import run_module
-print(json.dumps(run_module("pg_restore", **json.loads(sys.argv[2]))))
-"""
 
 
 #: A table that takes minutes to fill, wherever a role is set to be slow.
@@ -256,20 +235,14 @@ def test_a_run_that_is_killed_is_made_good_by_the_next(server: Server, place: Pa
     if not create_it:
         create(server)
     given = restore(server, source, create=create_it)
-    paths = [str(COLLECTIONS), str(Path(__file__).parents[2])]
     server.sql("ALTER ROLE postgres SET test.slow = 'on'")
     sleeping = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, json.dumps(paths), json.dumps(given)], stdout=subprocess.DEVNULL,
-                          start_new_session=True) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while not server.sql("SELECT " + sleeping):
-                assert time.monotonic() < deadline, "the restore did not come to its last table in 30 s"
-                time.sleep(0.02)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            server.sql("ALTER ROLE postgres RESET test.slow")
-            server.sql("SELECT pg_terminate_backend(pid, 10000) " + sleeping)
+    try:
+        with module_process(MODULE, **given):
+            wait_until(lambda: server.sql("SELECT " + sleeping) != [])
+    finally:
+        server.sql("ALTER ROLE postgres RESET test.slow")
+        server.sql("SELECT pg_terminate_backend(pid, 10000) " + sleeping)
     assert names(server) == ({TARGET + ".pgmahout"} if create_it else {TARGET})
     done = ok(MODULE, **given)
     assert done["commands"][0].startswith("DROP DATABASE") == create_it
@@ -407,28 +380,16 @@ def test_an_older_dump_comes_into_a_newer_server(server_of: Callable[[int], Serv
 
 @newest_only
 def test_no_password_is_anywhere_to_be_read(server: Server, place: Path) -> None:
-    server.sql("CREATE ROLE test_restorer SUPERUSER LOGIN PASSWORD 'geheim:\\7'", options="-c log_statement=none")
-    programs = place / "programs"
-    programs.mkdir(mode=0o755)
-    for name in ("pg_restore", "psql"):
-        (programs / name).write_text(f'#!/bin/sh\ncat /proc/$$/cmdline >> {place}/seen; env >> {place}/seen\n'
-                                     f'exec {bindir(18)}/{name} "$@"\n')
-        (programs / name).chmod(0o755)
-    passfile = place / "passfile"
-    passfile.write_text("*:*:*:*:geheim\\:\\\\7\n")
-    passfile.chmod(0o600)
-    shutil.chown(passfile, server.data.stat().st_uid)
-    conninfo = {"host": "127.0.0.1", "port": str(server.port), "user": "test_restorer", "passfile": str(passfile)}
-    given = {"create": True, "bindir": str(programs), "conninfo": conninfo}
-    try:
+    script = f'cat /proc/$$/cmdline >> {place}/seen; env >> {place}/seen; exec {{real}} "$@"'
+    programs = wrapped(server, place, {"pg_restore": script, "psql": script})
+    with known_by_password(server, place) as conninfo:
+        given = {"create": True, "bindir": str(programs), "conninfo": conninfo}
         results = []
         for format in ("plain", "custom"):
             results.append(ok(MODULE, **restore(server, dumped(server, place, format), **given)))
             drop(server)
-        passfile.write_text("*:*:*:*:falsch\n")
+        Path(conninfo["passfile"]).write_text("*:*:*:*:falsch\n")
         said = refused(MODULE, **restore(server, dumped(server, place), **given))
-    finally:
-        server.sql("DROP ROLE test_restorer")
     assert "password authentication failed" in said
     seen = (place / "seen").read_text(errors="replace")
     assert "psql" in seen

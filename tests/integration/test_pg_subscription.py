@@ -600,9 +600,12 @@ def surprise(made: Pair, blocker: Any) -> None:
     The change keeps the subscription locked until the table has left, so that the worker then fails.
     """
     try:
+        # The walsender of the subscription may wait for the same.
         await_true(lambda: bool(made.at_publisher(
-            "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'pg_publication_rel'::regclass")))
-        made.at_subscriber("UPDATE pg_subscription_rel SET srsubstate = 's', srsublsn = '0/1'")
+            "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE NOT granted"
+            " AND relation = 'pg_publication_rel'::regclass AND query NOT LIKE 'START_REPLICATION%'")))
+        # Where the change had begun to remove the table by then, it waits for us and we for it.
+        made.at_subscriber("SET lock_timeout = '5s'; UPDATE pg_subscription_rel SET srsubstate = 's', srsublsn = '0/1'")
         await_true(lambda: bool(made.at_subscriber(
             "SELECT pid FROM pg_locks JOIN pg_stat_subscription USING (pid) WHERE NOT granted")))
     finally:

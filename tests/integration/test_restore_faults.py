@@ -87,6 +87,7 @@ def keep(compress: str) -> Iterator[Kept]:
             for transactions in (150, 50, 50):
                 grow(writer, transactions)
                 made.ship()
+            grow(writer, 50)
         made.ship()
         record = writer.record()
         yield Kept(made, record, [end for end in record.ends_of_transactions() if end.lsn > lsn.parse(middle)][75])

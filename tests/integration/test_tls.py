@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import ssl
 import struct
@@ -30,7 +31,7 @@ from ansible_collections.pgmahout.cluster.plugins.lookup import pg_certificate
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import certificates
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg.certificates import Asked
 from tests.support.certificates import NOW
-from tests.support.postgres import Server, bindir, scratch_server
+from tests.support.postgres import Server, bindir, scratch_server, server_user
 
 ROOT = Path(__file__).parents[2]
 #: Debian's build, which is linked with OpenSSL; the wheels are not.
@@ -152,6 +153,25 @@ def test_a_standby_clones_and_verifies_in_full(tls: Tls) -> None:
     conninfo = " ".join(f"{name}={value}" for name, value in wanted.items())
     tls.server.run("pg_basebackup", "-d", conninfo, "-D", str(home / "clone"), "-X", "stream", "-c", "fast")
     assert (home / "clone" / "PG_VERSION").read_text() == f"{MAJOR}\n"
+
+
+def test_a_server_that_comes_back_verifies_whom_it_asks(tls: Tls, tmp_path: Path) -> None:
+    """A copy of the server may not be started beside it; who cannot be verified is not heard."""
+    home, other = tls.server.home, Tls(tls.server, tmp_path)
+    program, peers, data, ca = home / "start-guard", home / "peers", home / "twin", home / "ca.crt"
+    shutil.copy(ROOT / "roles" / "pg_server" / "files" / "start-guard", program)
+    peers.write_text(f"host=127.0.0.1 port={tls.server.port} dbname=postgres user=postgres sslmode=verify-full "
+                     f"sslrootcert={ca}\n")
+    shutil.copytree(tls.server.data, data)
+    for path in (data, *data.rglob("*")):
+        shutil.chown(path, server_user() or path.owner())
+    for trusted, code, told in ((tls.ca.read_text(), 1, "takes writes on timeline 1"),
+                                (other.certificate()["ca"], 0, "certificate verify failed")):
+        ca.write_text(trusted)
+        done = subprocess.run([program, bindir(MAJOR) or "", data, peers], user=server_user(), env={"PATH": os.environ["PATH"]},
+                              cwd="/", text=True, capture_output=True)
+        assert done.returncode == code
+        assert told in done.stderr
 
 
 def test_a_renewed_certificate_is_shown_after_a_reload_and_no_connection_breaks(tls: Tls) -> None:

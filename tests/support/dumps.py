@@ -1,10 +1,15 @@
 # Copyright (c) 2026, the pgmahout founders
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A database that is hard to dump, and all that a dump of it must bring back."""
+"""A database that is hard to dump, all that a dump of it must bring back, and what ``pg_dump`` and ``pg_restore`` need for it."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.support.postgres import Server, bindir, server_user
@@ -86,6 +91,55 @@ def filled(server: Server, database: str) -> dict[str, Any]:
     server.sql(f"CREATE DATABASE \"{database}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'")
     server.sql(CONTENT, database)
     return fingerprint(server, database)
+
+
+@contextlib.contextmanager
+def holding(server: Server, database: str) -> Iterator[Server]:
+    """A server that has the database for the length of the block."""
+    filled(server, database)
+    try:
+        yield server
+    finally:
+        server.sql(f'DROP DATABASE "{database}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def writable() -> Iterator[Path]:
+    """A directory that the server's account may write, removed at the end."""
+    home = Path(tempfile.mkdtemp(prefix="dumps-"))
+    if (user := server_user()) is not None:
+        shutil.chown(home, user)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+def wrapped(server: Server, place: Path, scripts: Mapping[str, str]) -> Path:
+    """A directory with the programs, some of which are scripts, in which ``{real}`` stands for the program itself."""
+    programs = place / "programs"
+    programs.mkdir(mode=0o755)
+    real = bindir(server.major)
+    assert real is not None
+    for name in ("pg_dump", "pg_dumpall", "pg_restore", "psql"):
+        text = scripts.get(name, 'exec {real} "$@"')
+        (programs / name).write_text("#!/bin/sh\n" + text.replace("{real}", str(real / name)) + "\n")
+        (programs / name).chmod(0o755)
+    return programs
+
+
+@contextlib.contextmanager
+def known_by_password(server: Server, place: Path) -> Iterator[dict[str, str]]:
+    """The conninfo of a superuser who has to give the password ``geheim:\\7``, which stands in a passfile."""
+    server.sql("CREATE ROLE test_known SUPERUSER LOGIN PASSWORD 'geheim:\\7'", options="-c log_statement=none")
+    passfile = place / "passfile"
+    passfile.write_text("*:*:*:*:geheim\\:\\\\7\n")
+    passfile.chmod(0o600)
+    shutil.chown(passfile, server.data.stat().st_uid)
+    try:
+        yield {"host": "127.0.0.1", "port": str(server.port), "user": "test_known", "passfile": str(passfile)}
+    finally:
+        server.sql("DROP ROLE test_known")
 
 
 def options(server: Server, **keywords: Any) -> dict[str, Any]:

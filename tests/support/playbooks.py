@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -80,6 +82,14 @@ def run(argv: list[str]) -> Run:
     done = subprocess.run(argv, cwd=ROOT, env=environment(), text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
     return Run(done.returncode, done.stdout)
+
+
+def kill(running: subprocess.Popen[bytes]) -> None:
+    """End a run at once with its workers, each of which has a session of its own and would wait for ever to be read."""
+    workers = subprocess.run(["pgrep", f"--parent={running.pid}"], text=True, stdout=subprocess.PIPE).stdout.split()
+    for pid in (running.pid, *map(int, workers)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:

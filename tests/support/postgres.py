@@ -11,6 +11,7 @@ import os
 import pwd
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -143,6 +144,19 @@ class Server:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def kill(self) -> None:
+        """End the server as the loss of its host's power does."""
+        kill(self.data)
+
+
+def kill(data_directory: Path) -> None:
+    """End all processes of the server that runs on a data directory, the first one first, so that none is started anew."""
+    postmaster = (data_directory / "postmaster.pid").read_text().split()[0]
+    children = subprocess.run(["pgrep", "--parent", postmaster], text=True, capture_output=True).stdout.split()
+    for pid in map(int, (postmaster, *children)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,9 @@ import shutil
 from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import base_backup, conninfo, credentials, login, progress, standby, version
+from .durable import sync_directory
 from .errors import InputError, StateError
-from .instance import UNFINISHED, Host, Instance, read_text, sync_directory
+from .instance import UNFINISHED, Host, Instance, read_text
 from .instance import read as read_instance
 from .plan import Action, Plan
 
@@ -27,6 +28,7 @@ class Wanted(NamedTuple):
     Attributes:
         request: the backup, tablespaces being written beside their places.
         spaces: the places of tablespaces.
+        is_free: whether the destination will have been emptied by then.
     """
 
     dest: str
@@ -37,6 +39,7 @@ class Wanted(NamedTuple):
     verify: bool
     credentials: List[credentials.File]
     progress_file: str
+    is_free: bool = False
 
     @property
     def unfinished(self) -> str:
@@ -88,7 +91,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         raise InputError("The option create_slot was given without a slot; name the slot.")
     return Wanted(dest, request._replace(tablespace_mapping={old: new + UNFINISHED for old, new in spaces.items()}),
                   sorted(spaces.values()), params["create_slot"], _becomes_standby(params), params["verify"],
-                  credentials.desired(params), params[progress.OPTION] if params["progress"] else "")
+                  credentials.desired(params), params[progress.OPTION] if params["progress"] else "",
+                  params["dest_planned"] and params["check_mode"])
 
 
 def _manifest_of(path: str) -> str:
@@ -111,7 +115,7 @@ def _becomes_standby(params: Mapping[str, Any]) -> bool:
 
 def read(host: Host, wanted: Wanted) -> Current:
     """Return what is at the destination, and what the source says where that matters."""
-    instance = read_instance(host.programs, wanted.dest)
+    instance = Instance(wanted.dest, "missing") if wanted.is_free else read_instance(host.programs, wanted.dest)
     present = _identifier_of(instance)
     incremental = bool(wanted.request.incremental_from and not present)
     upstream = login.system_identifier(wanted.request.conninfo) if present or incremental else ""

@@ -20,8 +20,9 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import catalog, conninfo, login, progress, tools, version
+from .durable import sync_directory
 from .errors import InputError, StateError, ToolError
-from .instance import Host, hash_of, read_text, sync_directory, wait_until
+from .instance import Host, hash_of, read_text, wait_until
 from .sql import literal
 
 MANIFEST = "backup_manifest"

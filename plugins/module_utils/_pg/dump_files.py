@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from typing import Any, Iterator, List, Mapping, NamedTuple, Tuple
 
 from . import dump_text, tools, version
+from .durable import sync_directory
 from .errors import StateError, ToolError
-from .instance import REMOVED, UNFINISHED, Host, sync_directory
+from .instance import REMOVED, UNFINISHED, Host
 from .programs import locate
 from .tools import Account
 

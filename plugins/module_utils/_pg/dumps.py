@@ -17,8 +17,9 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 
 from . import conninfo, dump_files, login, version
 from .dump_files import COMPRESSIONS, EXTENSIONS, Client, Kind
+from .durable import sync_directory
 from .errors import InputError, PgError, StateError, ToolError
-from .instance import REMOVED, UNFINISHED, sync_directory
+from .instance import REMOVED, UNFINISHED
 from .plan import Action, Plan
 from .sql import ident, literal, qualified, split_name
 

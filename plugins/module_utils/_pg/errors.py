@@ -25,6 +25,10 @@ class Unreachable(PgError):
     """No connection to the server could be made."""
 
 
+class Starting(Unreachable):
+    """A server is there and lets nobody in yet, since it recovers."""
+
+
 class ToolError(PgError):
     """A program of PostgreSQL ended with an error.
 

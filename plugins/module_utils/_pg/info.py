@@ -9,9 +9,9 @@ import os
 import pwd
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import archiver, configuration, info_query, layout, login, packages, programs, version
+from . import archiver, configuration, fenced, info_query, layout, login, packages, peers, programs, standby, version, wal_end
 from .errors import PgError, StateError, Unreachable
-from .instance import Host, Instance, kind_of, place_taken, read_text
+from .instance import Host, Instance, kind_of, place_taken, read_text, wal_timeline
 from .instance import read as read_instance
 
 
@@ -22,7 +22,8 @@ def gather(params: Mapping[str, Any]) -> Dict[str, Any]:
         Unreachable: the login options name a server that does not answer, and no data directory to read instead.
         StateError: the data directory cannot be read with the programs at hand.
     """
-    result: Dict[str, Any] = {"running": True, "instance": None, "host": _host(params), "problems": []}
+    result: Dict[str, Any] = {"running": True, "instance": None, "host": _host(params), "problems": [],
+                              "peers": peers.ask(params["peers"])}
     keywords = None if params["data_directory"] else login.conninfo_of(params)
     if params["data_directory"]:
         instance = _read(params, result)
@@ -32,6 +33,8 @@ def gather(params: Mapping[str, Any]) -> Dict[str, Any]:
                     else None)
     if keywords is not None:
         result.update(_live(keywords, params))
+    if params["data_directory"] and result.get("role") == "standby":
+        result["timeline"] = max(result["timeline"] or 0, wal_timeline(params["data_directory"]))
     return result
 
 
@@ -47,7 +50,7 @@ def _read(params: Mapping[str, Any], result: Dict[str, Any]) -> Instance:
         host = Host(programs.Installation(found.bindir), found.user or "", params["data_directory"], params["timeout"])
         with host.lock():
             instance = read_instance(found, params["data_directory"])
-        result["instance"] = _instance(instance, found.version_num)
+        result["instance"] = dict(_instance(instance, found.version_num), wal_end=wal_end.read(host.programs, instance))
         result["problems"] = _problems(host, instance, params)
     return instance
 
@@ -99,13 +102,16 @@ def _instance(instance: Instance, version_num: int) -> Dict[str, Any]:
         "timeline": instance.newest_timeline,
         "checkpoint_lsn": control.checkpoint_lsn if control else None,
         "minimum_recovery_lsn": control.minimum_recovery_lsn if control else None,
+        "wal_end": None,
         "floors": control.floors if control else {},
         "standby_signal": instance.standby_signal,
         "recovery_signal": instance.recovery_signal,
+        "follows": standby.upstream_of(read_text(os.path.join(instance.data_directory, "postgresql.auto.conf")) or ""),
         "port": process.port if process else None,
         "socket_directory": process.socket_directory if process else None,
         "pid": process.pid if process else None,
         "archive": archiver.archive_of(instance.data_directory),
+        "fenced": fenced.marks_of(instance.data_directory),
     }
 
 
@@ -154,7 +160,7 @@ def _check_socket(params: Mapping[str, Any]) -> None:
 def _live(keywords: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, Any]:
     """Return what the running server says."""
     try:
-        session = login.Session(keywords)
+        session = login.Session(login.reader(keywords))
     except Unreachable as error:
         if not params["data_directory"]:
             raise
@@ -163,7 +169,7 @@ def _live(keywords: Mapping[str, Any], params: Mapping[str, Any]) -> Dict[str, A
         facts: Dict[str, Any] = {"answers": True, "server_version_num": session.version_num}
         facts.update(_ask(session, info_query.server(session.version_num)))
         rights = facts.pop("rights")
-        facts.update(_ask(session, info_query.streams(session.version_num)))
+        facts.update(_ask(session, info_query.streams(session.version_num, rights)))
         facts.update(_ask(session, info_query.logical(session.version_num, rights)))
         facts["archiver"] = _archiver(facts["archiver"], params["log_file"])
         facts["not_visible"] = info_query.not_visible(str(keywords["user"]), facts, rights)

@@ -15,8 +15,10 @@ from .guc import STANDBY_FLOOR
 from .sql import literal
 
 SHOWN_SETTINGS = STANDBY_FLOOR + (
-    "archive_mode", "cluster_name", "data_checksums", "hot_standby_feedback", "max_replication_slots", "port",
-    "primary_slot_name", "server_encoding", "synchronous_standby_names", "wal_level", "wal_segment_size")
+    "archive_mode", "cluster_name", "data_checksums", "default_transaction_read_only", "hot_standby_feedback",
+    "max_replication_slots", "port", "primary_slot_name", "recovery_min_apply_delay", "server_encoding", "sync_replication_slots",
+    "synchronized_standby_slots", "synchronous_commit", "synchronous_standby_names", "transaction_read_only", "wal_level",
+    "wal_log_hints", "wal_segment_size")
 
 _IN_RECOVERY = "pg_catalog.pg_is_in_recovery()"
 _RECEIVED = "pg_catalog.pg_last_wal_receive_lsn()"
@@ -29,8 +31,11 @@ _POSITION = "CASE WHEN %s THEN greatest(%s, %s) ELSE pg_catalog.pg_current_wal_l
 _ARCHIVER = (
     "(SELECT pg_catalog.row_to_json(a) FROM (SELECT archived_count, last_archived_wal, last_archived_time, failed_count,"
     " last_failed_wal, last_failed_time, stats_reset,"
-    " coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing"
+    " coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing, %s AS ready"
     " FROM pg_catalog.pg_stat_archiver) a)")
+
+#: History files wait for the archive too; they are no WAL.
+_READY = "(SELECT count(name) FROM pg_catalog.pg_ls_archive_statusdir() WHERE name ~ '^[0-9A-F]{24}(\\.partial)?\\.ready$')"
 
 
 def server(version_num: int) -> str:
@@ -46,6 +51,7 @@ def server(version_num: int) -> str:
         ("timeline", TIMELINE),
         ("started", "extract(epoch FROM pg_catalog.pg_postmaster_start_time())::float8"),
         ("lsn", "(%s)::text" % _POSITION),
+        ("received_lsn", "%s::text" % _RECEIVED),
         ("replay_lsn", "%s::text" % _REPLAYED),
         # latest_end_lsn is how far the upstream itself was when it sent its last message.
         ("replay_lag_bytes", "CASE WHEN %s THEN %s END" % (_IN_RECOVERY, _bytes(
@@ -56,13 +62,18 @@ def server(version_num: int) -> str:
         ("settings", "(SELECT pg_catalog.json_object_agg(name, setting) FROM pg_catalog.pg_settings WHERE name IN (%s))"
          % ", ".join(literal(name) for name in SHOWN_SETTINGS)),
         ("pending_restart", _array("name", "pg_catalog.pg_settings WHERE pending_restart ORDER BY name")),
-        ("archiver", _ARCHIVER),
         ("rights", _rights(version_num)),
     ))
 
 
-def streams(version_num: int) -> str:
-    """Return the query for the WAL senders and the replication slots."""
+def streams(version_num: int, rights: Mapping[str, bool]) -> str:
+    """Return the query for where WAL goes: the WAL senders, the replication slots, base backups and the archiver.
+
+    Args:
+        version_num: such as 180006.
+        rights: as ``server`` found them; permissions are checked before a statement runs, so what the role may not read
+            must not be in its text.
+    """
     standbys = _array(
         "r.application_name, r.client_addr::text, r.client_port, r.state, r.sync_state, r.sync_priority, s.slot_name,"
         " s.slot_type, r.sent_lsn::text, r.write_lsn::text, r.flush_lsn::text, r.replay_lsn::text,"
@@ -79,7 +90,10 @@ def streams(version_num: int) -> str:
             (17, "invalidation_reason", "invalidation_reason"), (17, "failover", "failover"), (17, "synced", "synced"),
             (17, "inactive_since", "extract(epoch FROM inactive_since)::float8")))),
         "pg_catalog.pg_replication_slots ORDER BY slot_name")
-    return "SELECT %s AS found" % _object((("standbys", standbys), ("slots", slots)))
+    return "SELECT %s AS found" % _object((
+        ("standbys", standbys), ("slots", slots),
+        ("base_backups", "(SELECT count(pid) FROM pg_catalog.pg_stat_progress_basebackup)"),
+        ("archiver", _ARCHIVER % (_READY if rights["archive"] else "NULL"))))
 
 
 def logical(version_num: int, rights: Mapping[str, bool]) -> str:
@@ -87,8 +101,7 @@ def logical(version_num: int, rights: Mapping[str, bool]) -> str:
 
     Args:
         version_num: such as 180006.
-        rights: as ``server`` found them; permissions are checked before a statement runs, so what the role may not read
-            must not be in its text.
+        rights: as ``streams`` takes them.
     """
     return "SELECT %s AS found" % _object((
         ("publications", _publications(version_num)), ("subscriptions", _subscriptions(version_num, rights))))
@@ -108,6 +121,7 @@ def not_visible(user: str, facts: Mapping[str, Any], rights: Mapping[str, bool])
         (rights["stats"], "The role %r sees neither how far WAL senders are nor the WAL receiver; grant it pg_monitor." % user),
         (rights["settings"], "The role %r does not see the settings that are for superusers, so that pending_restart may lack "
                              "some; grant it pg_monitor." % user),
+        (rights["archive"], "The role %r does not see how many segments wait for the archive; grant it pg_monitor." % user),
         (rights["subscriptions"] or not subscriptions,
          "The role %r sees neither workers nor tables of subscriptions, which this version shows to superusers only; log in as "
          "one." % user),
@@ -144,6 +158,7 @@ def _rights(version_num: int) -> str:
     return _object((
         ("stats", "pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')"),
         ("settings", "pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')"),
+        ("archive", "pg_catalog.has_function_privilege('pg_catalog.pg_ls_archive_statusdir()', 'EXECUTE')"),
         ("subscriptions", "pg_catalog.has_column_privilege('pg_catalog.pg_subscription', 'oid', 'SELECT')"),
         ("origins", origins)))
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Union
 
 from . import version
+from .durable import draft, sync_directory
 from .errors import StateError, ToolError
 from .guc import STANDBY_FLOOR
 from .programs import Installation, locate
@@ -28,6 +29,8 @@ from .tools import Account, Programs, account
 UNFINISHED = ".pgmahout-new"
 #: The suffix of a directory that was renamed out of the way to be removed.
 REMOVED = ".pgmahout-removed"
+#: The suffix of the directory beside a data directory that is being rewound, with the files of it that are to stay as they are.
+REWINDING = ".pgmahout-rewinding"
 
 _POLL = 0.02
 
@@ -43,6 +46,10 @@ class Control(NamedTuple):
         minimum_recovery_lsn: how far a standby must replay before it is consistent.
         floors: the five settings that a standby must not have lower, as replayed.
         data_checksums: whether pages carry checksums.
+        wal_log_hints: whether whole pages are logged where only hint bits change.
+        full_page_writes: whether whole pages are logged after a checkpoint, at the latest one.
+        minimum_recovery_timeline: that of ``minimum_recovery_lsn``; right after a promotion already the new one, 0 for none.
+        wal_segment_size: in bytes.
     """
 
     system_identifier: str
@@ -52,6 +59,10 @@ class Control(NamedTuple):
     minimum_recovery_lsn: str
     floors: Dict[str, int]
     data_checksums: bool
+    wal_log_hints: bool = False
+    full_page_writes: bool = True
+    minimum_recovery_timeline: int = 0
+    wal_segment_size: int = 16 << 20
 
 
 class Process(NamedTuple):
@@ -122,7 +133,7 @@ def read(programs: Programs, data_directory: str) -> Instance:
         ours = version.major(programs.version_num)
         raise StateError("The data directory %s was made by PostgreSQL %d and the programs in %s are of version %d; set bindir "
                          "to those of version %d." % (data_directory, major, programs.bindir, ours, major))
-    control = _control(programs, data_directory)
+    control = read_control(programs, data_directory)
     return Instance(
         data_directory, kind, major, control,
         read_process(data_directory),
@@ -153,7 +164,12 @@ def kind_of(data_directory: str) -> str:
     return "instance" if is_instance else "foreign"
 
 
-def _control(programs: Programs, data_directory: str) -> Control:
+def read_control(programs: Programs, data_directory: str) -> Control:
+    """Return what the control file says.
+
+    Raises:
+        ToolError: it cannot be read.
+    """
     printed = programs.run("pg_controldata", "-D", data_directory)
     values = {}
     for line in printed.splitlines():
@@ -165,7 +181,11 @@ def _control(programs: Programs, data_directory: str) -> Control:
             int(values["Latest checkpoint's TimeLineID"]), values["Latest checkpoint location"],
             values["Minimum recovery ending location"],
             {name: int(values[_control_name(name)]) for name in STANDBY_FLOOR},
-            values["Data page checksum version"] != "0")
+            values["Data page checksum version"] != "0",
+            values["wal_log_hints setting"] == "on",
+            values["Latest checkpoint's full_page_writes"] == "on",
+            int(values["Min recovery ending loc's timeline"]),
+            int(values["Bytes per WAL segment"]))
     except KeyError as error:
         raise ToolError("pg_controldata of %s printed no line %s; check that bindir is of the instance's version."
                         % (data_directory, error)) from None
@@ -179,6 +199,15 @@ def _control_name(setting: str) -> str:
 def _history(data_directory: str) -> List[int]:
     names = os.listdir(os.path.join(data_directory, "pg_wal"))
     return [int(name[:8], 16) for name in names if re.match(r"\A[0-9A-F]{8}\.history\Z", name)]
+
+
+def wal_timeline(data_directory: str) -> int:
+    """Return the newest timeline of which a data directory has WAL, 0 where it has none.
+
+    A standby is on it, although its control file says so only from the next restartpoint on.
+    """
+    names = os.listdir(os.path.join(data_directory, "pg_wal"))
+    return max((int(name[:8], 16) for name in names if re.match(r"\A[0-9A-F]{24}\Z", name)), default=0)
 
 
 def read_process(data_directory: str) -> Optional[Process]:
@@ -208,18 +237,18 @@ def read_text(path: str) -> Optional[str]:
         return None
 
 
-def wait_until(holds: Callable[[], bool], timeout: float) -> bool:
+def wait_until(holds: Callable[[], bool], timeout: float, first: float = _POLL) -> bool:
     """Wait until something holds; return whether it did within ``timeout`` seconds.
 
-    It looks again after 20 ms at first, and ever less often, down to every 0.2 s.
+    It looks again after ``first`` seconds, and then ever less often, down to every tenfold of that.
     """
     deadline = time.monotonic() + timeout
-    pause = _POLL
+    pause = first
     while not holds():
         if time.monotonic() > deadline:
             return False
         time.sleep(pause)
-        pause = min(pause * 1.05, 10 * _POLL)
+        pause = min(pause * 1.05, 10 * first)
     return True
 
 
@@ -373,15 +402,9 @@ class Host:
 
     def write(self, path: str, text: Union[str, bytes], mode: int = 0o600) -> None:
         """Write a file for the server's account: whole or not at all, and on disk when this returns."""
-        draft = path + ".pgmahout"
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, mode)
-        self._hand_over(draft)
-        os.rename(draft, path)
+        there = draft(path, text, mode)
+        self._hand_over(there)
+        os.rename(there, path)
         sync_directory(os.path.dirname(path))
 
     def _hand_over(self, path: str) -> None:
@@ -411,12 +434,3 @@ def hash_of(text: str) -> int:
     for char in text:
         number = (number * 33 + ord(char)) & 0xFFFFFFFF
     return number
-
-
-def sync_directory(path: str) -> None:
-    """Bring the entries of a directory to disk, so that a rename in it outlives a crash of the host."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

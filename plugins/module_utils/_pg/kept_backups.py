@@ -17,8 +17,9 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import archiver, base_backup, catalog, conninfo, credentials, login, monitoring, programs, progress, repository, standby
+from .durable import sync_directory
 from .errors import InputError, PgError, StateError
-from .instance import UNFINISHED, Host, sync_directory
+from .instance import UNFINISHED, Host
 from .instance import opener as open_host
 from .plan import Action, Plan
 

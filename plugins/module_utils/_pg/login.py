@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import contextmanager
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 from .conninfo import SECRETS
-from .errors import InputError, ServerError, Unreachable
+from .errors import InputError, ServerError, Starting, Unreachable
 from .sql import Statement, ident, literal, statement
 
 try:
@@ -43,11 +44,15 @@ LOCAL_COMMIT = "-c synchronous_commit=local"
 
 #: What a session must not inherit from a role, a database or postgresql.conf, since it changes the meaning of SQL
 #: text or of what the server prints back (chapter 20.11). Startup options outrank all of these.
+_WRITING = "-c default_transaction_read_only=off " + LOCAL_COMMIT
 _SESSION = ("-c search_path= -c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO"
-            " -c IntervalStyle=postgres -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0"
-            " -c default_transaction_read_only=off " + LOCAL_COMMIT)
+            " -c IntervalStyle=postgres -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 "
+            + _WRITING)
 
 _DUPLICATE_OBJECT = "42710"
+
+#: How a server that recovers turns clients away (57P03), in English: libpq gives no code for what ended a connection attempt.
+_STARTING = re.compile(r"the database system is (?:starting up|in recovery mode|not (?:yet )?accepting connections)")
 
 #: What keeps a statement that holds a secret out of the server's log (chapter 20.8) and out of what extensions record.
 _SILENCE = {"log_statement": "none", "log_min_duration_statement": "-1", "log_min_duration_sample": "-1",
@@ -97,6 +102,11 @@ def local(socket_directory: str, port: int, user: str, dbname: str = "postgres")
     """Return the libpq keywords of a session over the socket of a server of this host."""
     return {"host": socket_directory, "port": port, "user": user, "dbname": dbname, "connect_timeout": 10,
             "application_name": "pgmahout", "client_encoding": "UTF8", "options": _SESSION}
+
+
+def reader(keywords: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the keywords of a session of ours that only reads, and so sees by which settings others write."""
+    return dict(keywords, options=keywords["options"].replace(_WRITING, "", 1))
 
 
 @contextmanager
@@ -158,7 +168,8 @@ def _connect(keywords: Mapping[str, Any], replication: bool = False) -> Any:
     try:
         return psycopg2.connect(connection_factory=factory, **keywords)
     except psycopg2.Error as error:
-        raise Unreachable("Could not connect to database %r at %s port %s as user %r: %s." % (
+        kind = Starting if _STARTING.search(str(error)) else Unreachable
+        raise kind("Could not connect to database %r at %s port %s as user %r: %s." % (
             keywords.get("dbname", "replication"), keywords.get("host", "the default socket"), keywords.get("port", 5432),
             keywords.get("user"), _one_line(str(error)))) from None
 
@@ -208,14 +219,11 @@ class Session:
         Raises:
             ServerError: the server refused it.
         """
-        with self._connection.cursor() as cursor:
-            known = tuple(psycopg2.extensions.string_types)
+        known = tuple(psycopg2.extensions.string_types)
+        with self._cursor(statement(text)) as cursor:
             psycopg2.extensions.register_type(psycopg2.extensions.new_type(known, "TEXT", lambda value, _cursor: value), cursor)
-            try:
-                cursor.execute(text)
-                return [list(row) for row in cursor.fetchall()] if cursor.description is not None else []
-            except psycopg2.Error as error:
-                raise ServerError(_refusal(statement(text), error), error.pgcode or "", _reason(error)) from None
+            cursor.execute(text)
+            return [list(row) for row in cursor.fetchall()] if cursor.description is not None else []
 
     def execute(self, step: Statement) -> List[Dict[str, Any]]:
         """Run a statement; one that holds a secret is kept out of the server's log first.
@@ -238,14 +246,14 @@ class Session:
         Raises:
             ServerError: the server refused one; its line is told, not its text.
         """
-        with self._connection.cursor() as cursor:
-            try:
+        try:
+            with self._connection.cursor() as cursor:
                 cursor.execute(text)
-            except psycopg2.Error as error:
-                line = text.count("\n", 0, int(error.diag.statement_position or 1) - 1) + 1
-                where = " at its line %d" % line if error.diag.statement_position else ""
-                raise ServerError("The server refused the script%s: %s." % (where, _reason(error)), error.pgcode or "",
-                                  _reason(error)) from None
+        except psycopg2.Error as error:
+            line = text.count("\n", 0, int(error.diag.statement_position or 1) - 1) + 1
+            where = " at its line %d" % line if error.diag.statement_position else ""
+            raise ServerError("The server refused the script%s: %s." % (where, _reason(error)), error.pgcode or "",
+                              _reason(error)) from None
 
     def beside(self, **changes: Optional[str]) -> Session:
         """Return another session with the same login but for some keywords of libpq; ``None`` takes one out.
@@ -264,8 +272,12 @@ class Session:
         try:
             yield
         finally:
-            if not self._connection.closed:
+            try:
                 self.rows("SELECT pg_catalog.pg_advisory_unlock(pg_catalog.%s)" % key)
+            except ServerError:
+                # With the connection, the lock is gone too.
+                if not self._connection.closed:
+                    raise
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -299,15 +311,21 @@ class Session:
         self._silent = True
 
     def _run(self, step: Statement) -> List[Dict[str, Any]]:
-        with self._connection.cursor() as cursor:
-            try:
-                cursor.execute(step.text)
-                if cursor.description is None:
-                    return []
-                names = [column.name for column in cursor.description]
-                return [dict(zip(names, row)) for row in cursor.fetchall()]
-            except psycopg2.Error as error:
-                raise ServerError(_refusal(step, error), error.pgcode or "", _reason(error)) from None
+        with self._cursor(step) as cursor:
+            cursor.execute(step.text)
+            if cursor.description is None:
+                return []
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, row)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def _cursor(self, step: Statement) -> Iterator[Any]:
+        """Give a cursor for one statement; whatever goes wrong with it is told, also that the connection is gone since before."""
+        try:
+            with self._connection.cursor() as cursor:
+                yield cursor
+        except psycopg2.Error as error:
+            raise ServerError(_refusal(step, error), error.pgcode or "", _reason(error)) from None
 
 
 def _refusal(step: Statement, error: Any) -> str:

@@ -16,7 +16,7 @@ import signal
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import conninfo, credentials, login, system_file, tools, version
+from . import catalog, conninfo, credentials, login, system_file, tools, version
 from .errors import InputError, StateError, ToolError, Unreachable
 from .instance import Host, read_text, wait_until
 from .plan import Action, Plan
@@ -319,12 +319,44 @@ def settle(host: Machine, wanted: Wanted) -> None:
         _await_free(host, wanted)
         return
     with _session(wanted) as session:
+        wait_until(lambda: _is_active(session, wanted) or has_ended(wanted) or _is_at_end(host, wanted), host.timeout)
+        if _is_at_end(host, wanted):
+            _begin_timeline(host, wanted, session)
         streams = wait_until(lambda: _is_active(session, wanted) or has_ended(wanted), host.timeout)
         if has_ended(wanted):
             raise ToolError("The receiver of %s ended when it was started: %s" % (wanted.directory, last_words(host, wanted)))
         if not streams:
             raise StateError("The receiver of %s runs and does not stream from the slot %s after %d s: %s" % (
                 wanted.directory, wanted.slot, host.timeout, last_words(host, wanted)))
+
+
+#: What the receiver says when the server sends nothing: its timeline ends where the receiver would begin.
+_AT_END = re.compile(r'could not send replication command "START_REPLICATION": *\Z')
+
+
+def _is_at_end(host: Machine, wanted: Wanted) -> bool:
+    return bool(_AT_END.search(last_words(host, wanted)))
+
+
+def _begin_timeline(host: Machine, wanted: Wanted, session: login.Session) -> None:
+    """Let a receiver begin with the next timeline, whose archive ends with a whole segment exactly where its timeline ended.
+
+    The server has nothing to send of a timeline that ends where it is asked to begin (chapter 54.4, START_REPLICATION), which
+    pg_receivewal takes for a failure, whenever it tries again. It begins where the newest file in its directory does.
+
+    Raises:
+        StateError: the server is more than one timeline further.
+    """
+    segments = [segment for segment in map(catalog.segment, os.listdir(wanted.directory)) if segment is not None]
+    last = max(segments, key=lambda segment: (segment.number, segment.timeline))
+    row = session.rows("SELECT pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) AS name,"
+                       " pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size')) AS size")[0]
+    if int(row["name"][:8], 16) != last.timeline + 1:
+        raise StateError("The receiver of %s was to go on behind %s, where its timeline ended, and the server is on timeline %d; "
+                         "begin another archive." % (wanted.directory, last.file, int(row["name"][:8], 16)))
+    suffix = os.path.splitext(last.file)[1]
+    name = catalog.name_of(last.timeline + 1, catalog.following(last.number, row["size"]))
+    host.write(os.path.join(wanted.directory, "%s%s.partial" % (name, suffix)), "")
 
 
 def _await_free(host: Machine, wanted: Wanted) -> None:

@@ -14,8 +14,9 @@ import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import conninfo, guc, login, recovery_end, recovery_target, service, standby
+from .durable import sync_directory
 from .errors import InputError, StateError
-from .instance import Host, Instance, Process, read_process, read_text, sync_directory, wait_until
+from .instance import Host, Instance, Process, read_process, read_text, wait_until
 from .instance import read as read_instance
 from .plan import Action, Plan
 

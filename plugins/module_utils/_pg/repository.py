@@ -16,8 +16,9 @@ import shutil
 from typing import List, NamedTuple, Sequence
 
 from . import catalog
+from .durable import sync_directory
 from .errors import StateError
-from .instance import REMOVED, UNFINISHED, Host, read_text, sync_directory
+from .instance import REMOVED, UNFINISHED, Host, read_text
 
 _ARCHIVE = re.compile(r"\Awal(-[A-Za-z0-9-]+)?\Z")
 

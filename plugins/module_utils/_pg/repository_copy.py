@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
 
 from . import repository, tools
+from .durable import sync_directory
 from .errors import InputError, StateError, ToolError
-from .instance import UNFINISHED, Host, read_text, sync_directory
+from .instance import UNFINISHED, Host, read_text
 from .plan import Action, Plan
 from .programs import Installation
 

@@ -32,8 +32,9 @@ from . import (
     version,
     wal_reader,
 )
+from .durable import sync_directory
 from .errors import InputError, StateError
-from .instance import UNFINISHED, Host, Instance, read_text, sync_directory
+from .instance import UNFINISHED, Host, Instance, read_text
 from .instance import read as read_instance
 from .plan import Action, Plan
 

@@ -9,7 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from . import scram, version
+from . import rights, scram, version
 from .errors import InputError, StateError
 from .plan import Plan
 from .sql import MASK, Statement, ident, idents, literal, statement
@@ -40,6 +40,7 @@ class Wanted(NamedTuple):
     valid_until: Optional[str]
     member_of: Optional[FrozenSet[str]]
     comment: Optional[str]
+    may: Optional[FrozenSet[str]]
     is_planned: bool
 
     @property
@@ -55,7 +56,9 @@ class Role(NamedTuple):
         valid_until: a time in UTC, or ``infinity``.
         grants: pairs of a role that this one is a member of, and the role that granted it.
         password: the stored verifier; ``None`` when there is none or it was not read.
-        dependents: by database, how many objects there need the role; ``""`` stands for what all databases share.
+        dependents: by database, how many objects there need the role; ``""`` stands for what all databases share. The
+            functions below are not counted.
+        functions: those of ``rights`` that their owner lets it execute in the database of the session.
     """
 
     superuser: bool
@@ -67,6 +70,7 @@ class Role(NamedTuple):
     grants: FrozenSet[Tuple[str, str]]
     password: Optional[str]
     dependents: Mapping[str, int]
+    functions: FrozenSet[str] = frozenset()
 
 
 class Current(NamedTuple):
@@ -118,7 +122,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         if name in member_of:
             raise InputError("The option member_of of the role %r names the role itself; leave it out." % name)
     return Wanted(name, params["state"], password, os.urandom(16), params["login"], params["replication"], limit, until,
-                  None if member_of is None else frozenset(member_of), params["comment"], params["login_planned"])
+                  None if member_of is None else frozenset(member_of), params["comment"],
+                  None if params["may"] is None else frozenset(params["may"]), params["login_planned"])
 
 
 def _check_password(name: str, password: str) -> None:
@@ -145,18 +150,23 @@ def read(session: Session, wanted: Wanted) -> Current:
                                     % literal(wanted.name))[0]["rolpassword"]
         role = Role(row["superuser"], row["login"], row["replication"], row["connection_limit"], row["valid_until"],
                     row["comment"], frozenset((group, grantor) for group, grantor in row["grants"]), password,
-                    dict(zip(row["dependent_databases"], row["dependent_counts"])))
+                    dict(zip(row["dependent_databases"], row["dependent_counts"])), frozenset(row["functions"]))
     return Current(role, session.version_num, row["session_user"], row["reads_passwords"], int(row["iterations"]),
                    row["wanted_until"], frozenset(row["known"]))
 
 
 def _query(wanted: Wanted, version_num: int) -> str:
     until = "NULL" if wanted.valid_until is None else _AS_UTC % (literal(wanted.valid_until) + "::timestamptz")
+    functions = ", ".join(literal(name) for name in rights.qualified(rights.ALL))
     depends = ("SELECT coalesce(d.datname, '') AS name, count(*)::int AS number FROM pg_catalog.pg_shdepend s"
                " LEFT JOIN pg_catalog.pg_database d ON d.oid = s.dbid WHERE s.refobjid = r.oid"
                " AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass"
                # Memberships are dropped together with the role since version 16, where they became dependencies.
-               " AND s.classid <> 'pg_catalog.pg_auth_members'::pg_catalog.regclass GROUP BY 1 ORDER BY 1")
+               " AND s.classid <> 'pg_catalog.pg_auth_members'::pg_catalog.regclass"
+               # What this module grants it takes away by itself.
+               " AND NOT (s.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND s.deptype = 'a'"
+               " AND s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+               " AND s.objid = ANY (ARRAY[%s]::pg_catalog.regprocedure[])) GROUP BY 1 ORDER BY 1" % functions)
     return (
         "SELECT session_user, has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') AS reads_passwords,"
         " %s AS iterations, %s AS wanted_until,"
@@ -167,11 +177,15 @@ def _query(wanted: Wanted, version_num: int) -> str:
         " ARRAY(SELECT ARRAY[pg_get_userbyid(m.roleid), pg_get_userbyid(m.grantor)]::text[]"
         " FROM pg_catalog.pg_auth_members m WHERE m.member = r.oid) AS grants,"
         " ARRAY(SELECT name::text FROM (%s) AS f) AS dependent_databases,"
-        " ARRAY(SELECT number FROM (%s) AS f) AS dependent_counts"
+        " ARRAY(SELECT number FROM (%s) AS f) AS dependent_counts,"
+        # A grant that somebody else passed on cannot be revoked as the owner (see REVOKE), so it is not ours.
+        " ARRAY(SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a"
+        " WHERE p.oid = ANY (ARRAY[%s]::pg_catalog.regprocedure[]) AND a.grantee = r.oid AND a.grantor = p.proowner)"
+        " AS functions"
         " FROM (SELECT %s::text AS name) AS asked LEFT JOIN pg_catalog.pg_roles r ON r.rolname::text = asked.name"
         % ("current_setting('scram_iterations')" if version_num >= 160000 else str(scram.ITERATIONS), until,
            ", ".join(literal(name) for name in sorted(wanted.member_of or ())), _AS_UTC % "r.rolvaliduntil",
-           depends, depends, literal(wanted.name)))
+           depends, depends, functions, literal(wanted.name)))
 
 
 def plan(current: Current, wanted: Wanted) -> Plan:
@@ -201,7 +215,8 @@ def _plan_absent(role: Optional[Role], wanted: Wanted) -> Plan:
                               for database, number in sorted(role.dependents.items()))
         raise StateError("The role %r was asked to be absent and owns objects or holds privileges (%s); run "
                          "REASSIGN OWNED and DROP OWNED there first." % (wanted.name, places))
-    return Plan((statement("DROP ROLE %s" % ident(wanted.name)),), {"state": "present"}, {"state": "absent"})
+    steps = _rights(role.functions, wanted._replace(may=frozenset()))
+    return Plan(tuple(steps + [statement("DROP ROLE %s" % ident(wanted.name))]), {"state": "present"}, {"state": "absent"})
 
 
 def _refuse_unknown(current: Current, wanted: Wanted) -> None:
@@ -242,6 +257,9 @@ def _plan_creation(wanted: Wanted, iterations: int) -> Plan:
         after["comment"] = wanted.comment
         if wanted.comment:
             steps.append(_comment(wanted))
+    if wanted.may is not None:
+        after["may"] = sorted(wanted.may)
+        steps.extend(_rights(frozenset(), wanted))
     return Plan(tuple(steps), {"state": "absent"}, after)
 
 
@@ -269,6 +287,9 @@ def _plan_change(current: Current, role: Role, wanted: Wanted) -> Plan:
         before["comment"], after["comment"] = role.comment, wanted.comment
         if role.comment != wanted.comment:
             steps.append(_comment(wanted))
+    if wanted.may is not None and not role.superuser:
+        before["may"], after["may"] = rights.shown(role.functions), sorted(wanted.may)
+        steps.extend(_rights(role.functions, wanted))
     return Plan(tuple(steps), before, after)
 
 
@@ -329,3 +350,10 @@ def _memberships(role: Role, name: str, wanted: FrozenSet[str], version_num: int
 
 def _comment(wanted: Wanted) -> Statement:
     return statement("COMMENT ON ROLE %s IS %s" % (ident(wanted.name), literal(wanted.comment or None)))
+
+
+def _rights(held: FrozenSet[str], wanted: Wanted) -> List[Statement]:
+    """Return what lets the role execute the functions of its rights, and none of the other rights."""
+    needed, name = rights.functions_of(wanted.may or ()), ident(wanted.name)
+    return [statement("%s EXECUTE ON FUNCTION %s %s %s" % (verb, ", ".join(rights.qualified(functions)), preposition, name))
+            for verb, preposition, functions in (("GRANT", "TO", needed - held), ("REVOKE", "FROM", held - needed)) if functions]

@@ -14,8 +14,9 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
+from .durable import sync_directory
 from .errors import InputError, StateError
-from .instance import REMOVED, Host, Process, read_process, sync_directory
+from .instance import REMOVED, Host, Process, read_process
 from .plan import Action, Plan
 from .programs import locate
 

@@ -9,9 +9,10 @@ import os
 import shutil
 from typing import Any, Dict, List, Sequence
 
-from . import archiver, credentials, guc, layout, service, tools
+from . import archiver, credentials, guc, layout, service, start_guard, tools
+from .durable import sync_directory
 from .errors import StateError
-from .instance import REMOVED, UNFINISHED, Host, sync_directory, wait_until
+from .instance import REMOVED, UNFINISHED, Host, wait_until
 from .instance import read as read_instance
 from .plan import Action
 from .server_plan import plan
@@ -23,8 +24,8 @@ __all__ = ["Current", "Wanted", "apply", "desired", "plan", "read"]
 def apply(host: Host, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]:
     """Do the steps; return the system identifier and the name of the archive where an instance was made."""
     doers = {"programs": _do_programs, "initdb": _do_initdb, "directory": _do_directory, "write": _do_write,
-             "secret": _do_secret, "units": _do_units, "start": _do_start, "stop": _do_stop, "restart": _do_restart,
-             "reload": _do_reload, "remove": _do_remove, "rename": _do_rename, "tidy": _do_tidy}
+             "secret": _do_secret, "guard": _do_guard, "units": _do_units, "start": _do_start, "stop": _do_stop,
+             "restart": _do_restart, "reload": _do_reload, "remove": _do_remove, "rename": _do_rename, "tidy": _do_tidy}
     for step in steps:
         if step.action in ("reload", "restart"):
             _refuse_bad_hba(host, wanted, steps)
@@ -82,8 +83,14 @@ def _do_secret(host: Host, wanted: Wanted, step: Action) -> None:
     credentials.write(host, wanted.credentials, step)
 
 
-def _do_units(_host: Host, _wanted: Wanted, _step: Action) -> None:
+def _do_guard(host: Host, _wanted: Wanted, step: Action) -> None:
+    start_guard.do(host, step)
+
+
+def _do_units(_host: Host, wanted: Wanted, _step: Action) -> None:
     tools.run(["systemctl", "daemon-reload"])
+    if wanted.state == "absent":
+        service.forget_failure(wanted.unit)
 
 
 def _do_start(host: Host, wanted: Wanted, _step: Action) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Sequence
 
-from . import archiver, credentials, guc
+from . import archiver, credentials, guc, start_guard
 from .configuration import already_taken
 from .errors import InputError, StateError
 from .instance import UNFINISHED, Instance
@@ -49,7 +49,7 @@ def _refuse_another(instance: Instance, wanted: Wanted) -> None:
 def _removal(current: Current, wanted: Wanted) -> List[Action]:
     steps = [_stop(wanted)] if current.instance.process else []
     steps += [Action("remove", "rm -r %s" % path, {"path": path}) for path in current.leftovers]
-    steps += _units(steps, wanted)
+    steps += _units(steps, current, wanted)
     if steps and current.last:
         steps.append(Action("tidy", "rm -r of the programs that no instance uses any more"))
     return steps
@@ -73,7 +73,8 @@ def _creation(current: Current, wanted: Wanted) -> List[Action]:
     steps += [Action("write", "write %s" % path, {"path": path, "text": text, "before": None, "draft": _unfinished(path, wanted)})
               for path, text in wanted.files.items()]
     steps.append(Action("rename", "mv %s %s" % (wanted.data_directory + UNFINISHED, wanted.data_directory)))
-    steps += credentials.writes(current.credentials, wanted.credentials) + _units(steps, wanted)
+    steps += _beside(current, wanted)
+    steps += _units(steps, current, wanted)
     if wanted.state != "stopped":
         steps.append(_start(wanted))
     return steps
@@ -89,7 +90,14 @@ def _writes(current: Current, wanted: Wanted) -> List[Action]:
     steps = [Action("directory", "mkdir %s" % path, {"path": path}) for path in current.missing_directories]
     steps += [Action("write", "write %s" % path, {"path": path, "text": text, "before": current.files.get(path)})
               for path, text in _wanted_files(current, wanted).items() if current.files.get(path) != text]
-    return steps + credentials.writes(current.credentials, wanted.credentials) + _units(steps, wanted)
+    steps += _beside(current, wanted)
+    return steps + _units(steps, current, wanted)
+
+
+def _beside(current: Current, wanted: Wanted) -> List[Action]:
+    """Return the steps for the files that are neither the server's configuration nor its data."""
+    return (credentials.writes(current.credentials, wanted.credentials)
+            + start_guard.writes(current.start_guard, wanted.start_guard))
 
 
 def _wanted_files(current: Current, wanted: Wanted) -> Dict[str, str]:
@@ -101,11 +109,12 @@ def _wanted_files(current: Current, wanted: Wanted) -> Dict[str, str]:
     return files
 
 
-def _units(steps: Sequence[Action], wanted: Wanted) -> List[Action]:
-    """Return the step by which systemd learns that an instance came, starts at boot, or went."""
-    marker = os.path.join(wanted.config_directory, "start.conf")
-    touched = {step.values.get("path") for step in steps}
-    return [Action("units", "systemctl daemon-reload")] if wanted.unit and touched & {marker, wanted.config_directory} else []
+def _units(steps: Sequence[Action], current: Current, wanted: Wanted) -> List[Action]:
+    """Return the step by which systemd learns that an instance came, starts at boot or in another way, or went."""
+    drop_in = start_guard.drop_in(wanted.unit)
+    known = {os.path.join(wanted.config_directory, "start.conf"), wanted.config_directory, drop_in, os.path.dirname(drop_in)}
+    is_touched = bool(known & {step.values.get("path") for step in steps})
+    return [Action("units", "systemctl daemon-reload")] if wanted.unit and (is_touched or current.unread) else []
 
 
 def _service(current: Current, wanted: Wanted) -> List[Action]:
@@ -144,7 +153,7 @@ def _command(verb: str, wanted: Wanted, how: str = "") -> str:
 def _before(current: Current, steps: Sequence[Action]) -> Dict[str, Any]:
     state: Dict[str, Any] = {"state": _state(current)}
     for step in steps:
-        if step.action == "write":
+        if step.action in ("write", "guard"):
             state[step.values["path"]] = (step.values["before"] or "").splitlines()
         elif step.action == "secret":
             state[step.values["path"]] = step.values["before"]
@@ -160,8 +169,8 @@ def _after(current: Current, wanted: Wanted, steps: Sequence[Action]) -> Dict[st
             state["state"] = "started"
         elif step.action == "initdb":
             state["state"] = "stopped"
-        elif step.action == "write":
-            state[step.values["path"]] = step.values["text"].splitlines()
+        elif step.action in ("write", "guard"):
+            state[step.values["path"]] = (step.values["text"] or "").splitlines()
         elif step.action == "secret":
             state[step.values["path"]] = "as given"
     return state

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
-from . import configuration, credentials, guc, layout, login, service, tools
+from . import configuration, credentials, guc, layout, login, service, start_guard, tools
 from .errors import InputError
-from .instance import REMOVED, UNFINISHED, Host, Instance, place_taken, read_text
+from .instance import REMOVED, REWINDING, UNFINISHED, Host, Instance, place_taken, read_text
 from .instance import read as read_instance
 
 _INITDB = {"encoding": "--encoding=%s", "locale": "--locale=%s", "locale_provider": "--locale-provider=%s",
@@ -36,6 +36,7 @@ class Wanted(NamedTuple):
     superuser: str
     files: Mapping[str, str]
     credentials: List[credentials.File]
+    start_guard: List[start_guard.File]
     unit: str
     config_directory: str
     directories: Sequence[str]
@@ -53,6 +54,8 @@ class Current(NamedTuple):
         instance: the data directory.
         files: the present text of each file that is wanted, and of ``postgresql.auto.conf``; None where missing.
         credentials: the same of the passfile and the certificate's files.
+        start_guard: the same of what the unit runs before it starts its server.
+        unread: whether systemd has not read the unit's present files.
         missing_directories: those that are wanted and do not exist.
         stale: whether a file was written after the server last read its configuration.
         restart_reasons: the settings whose wanted value needs a restart, by name.
@@ -65,6 +68,8 @@ class Current(NamedTuple):
     instance: Instance
     files: Mapping[str, Optional[str]]
     credentials: Mapping[str, Optional[str]] = {}
+    start_guard: Mapping[str, Optional[str]] = {}
+    unread: bool = False
     missing_directories: Sequence[str] = ()
     stale: bool = False
     restart_reasons: Sequence[str] = ()
@@ -96,7 +101,8 @@ def desired(params: Mapping[str, Any]) -> Wanted:
         directory, params["state"], params["create"], params["planned"] and params["check_mode"],
         params["programs_upgraded"] and params["check_mode"], params["restart"],
         params["system_identifier"],
-        _initdb_arguments(params), params["superuser"], files, credentials.desired(params), params["unit"], config,
+        _initdb_arguments(params), params["superuser"], files, credentials.desired(params),
+        start_guard.desired(params, config), params["unit"], config,
         [path for path in (os.path.dirname(log_file), params["socket_directory"]) if path], log_file,
         params["listen_address"], params["port"], params["socket_directory"], params["timeout"])
 
@@ -117,13 +123,14 @@ def read(host: Host, wanted: Wanted) -> Current:
         return Current(instance, {}, leftovers=_leftovers(wanted), last=host.is_last(wanted.data_directory))
     if not instance.exists:
         taken = "" if instance.kind == "foreign" else _place_taken(wanted)
-        return Current(instance, {}, credentials.read(wanted.credentials), place_taken=taken,
-                       copy_of_programs=host.copy_of_programs)
+        return Current(instance, {}, credentials.read(wanted.credentials), start_guard.read(wanted.start_guard),
+                       place_taken=taken, copy_of_programs=host.copy_of_programs)
     wanted_files = _files(wanted, instance)
     files = {path: read_text(path) for path in wanted_files}
     refuse_bad_settings(host, wanted, files)
     current = Current(
-        instance, files, credentials.read(wanted.credentials),
+        instance, files, credentials.read(wanted.credentials), start_guard.read(wanted.start_guard),
+        bool(wanted.start_guard) and start_guard.is_unread(wanted.unit),
         [path for path in wanted.directories if not os.path.isdir(path)],
         place_taken=_place_taken(wanted) if _listens_elsewhere(instance, wanted) else "",
         copy_of_programs=host.copy_of_programs)
@@ -155,8 +162,8 @@ def refuse_bad_settings(host: Host, wanted: Wanted, files: Mapping[str, Optional
 
 
 def _leftovers(wanted: Wanted) -> List[str]:
-    paths = [wanted.data_directory, wanted.data_directory + UNFINISHED, wanted.data_directory + REMOVED, wanted.log_file]
-    paths += [file.path for file in wanted.credentials]
+    paths = [wanted.data_directory + suffix for suffix in ("", UNFINISHED, REMOVED, REWINDING)] + [wanted.log_file]
+    paths += [file.path for file in wanted.credentials] + start_guard.leftovers(wanted.unit)
     if wanted.config_directory != wanted.data_directory:
         paths += _configuration_of_ours(wanted, {os.path.basename(file.path) for file in wanted.credentials})
     return [path for path in paths if path and os.path.exists(path)]
@@ -165,7 +172,7 @@ def _leftovers(wanted: Wanted) -> List[str]:
 def _configuration_of_ours(wanted: Wanted, secret: Set[str]) -> List[str]:
     """Return the directory of the configuration, or its files alone where it holds others that are not ours to remove."""
     directory = wanted.config_directory
-    known = {"postgresql.conf", "pg_hba.conf", "pg_ident.conf", *layout.files(wanted.unit)}
+    known = {"postgresql.conf", "pg_hba.conf", "pg_ident.conf", *layout.files(wanted.unit), *start_guard.NAMES}
     found = set(os.listdir(directory)) if os.path.isdir(directory) else set()
     if found and found <= known | secret:
         return [directory]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import time
 from contextlib import contextmanager
 from typing import Callable, Iterator, List
 
@@ -25,13 +27,15 @@ def start(host: Host, data_directory: str, log_file: str, timeout: int) -> None:
         StateError: it still recovers after ``timeout`` seconds; it goes on.
         ToolError: it ended; what it logged is told.
     """
-    logged = os.path.getsize(log_file) if os.path.exists(log_file) else 0
+    logged, begun = os.path.getsize(log_file) if os.path.exists(log_file) else 0, int(time.time())
     ended = _start_unit(host.unit) if host.unit else _start_process(host, data_directory, log_file)
     if not wait_until(lambda: accepts(data_directory) or ended(), timeout):
         raise StateError("The server in %s was started and is still recovering after %d s; it goes on, look at %s and run "
                          "this again." % (data_directory, timeout, log_file))
     if not accepts(data_directory):
-        raise ToolError("The server in %s ended when it was started: %s" % (data_directory, last_words(log_file, logged)))
+        refusal = _refusal(host.unit, begun) if host.unit else ""
+        raise ToolError("The server in %s ended when it was started: %s" % (
+            data_directory, refusal or last_words(log_file, logged)))
 
 
 def _start_process(host: Host, data_directory: str, log_file: str) -> Callable[[], bool]:
@@ -44,11 +48,28 @@ def _start_unit(unit: str) -> Callable[[], bool]:
     return lambda: is_down(unit)
 
 
+def _refusal(unit: str, since: int) -> str:
+    """Return why the unit did not start its server at all, as ``start_guard`` told the journal; ``""`` where it did.
+
+    Args:
+        unit: of systemd.
+        since: seconds since the epoch.
+    """
+    told = tools.run(["journalctl", "--unit=%s" % unit, "--since=@%d" % since, "--output=cat", "--no-pager", "--quiet"])
+    return next((line for line in told.splitlines() if line.startswith("start-guard: The server ")), "")
+
+
 def is_down(unit: str) -> bool:
     """Return whether a unit of systemd is not active and nothing is under way that would make it so."""
     shown = tools.run(["systemctl", "show", "--property=ActiveState", "--property=Job", unit])
     values = dict(line.split("=", 1) for line in shown.splitlines())
     return values["ActiveState"] in ("inactive", "failed") and values.get("Job", "0") in ("", "0")
+
+
+def forget_failure(unit: str) -> None:
+    """Let systemd not list a unit as failed any more, whose server is gone."""
+    if tools.run(["systemctl", "show", "--property=ActiveState", "--value", unit]).strip() == "failed":
+        tools.run(["systemctl", "reset-failed", unit])
 
 
 def stop(host: Host, data_directory: str, timeout: int) -> None:
@@ -65,6 +86,22 @@ def stop(host: Host, data_directory: str, timeout: int) -> None:
         if read_process(data_directory) is None:
             return
     host.programs.run("pg_ctl", "stop", "--pgdata=%s" % data_directory, "--mode=fast", "--wait", "--timeout=%d" % timeout)
+
+
+def request_stop(host: Host, process: Process) -> None:
+    """Ask a server to stop without waiting for its clients, and do not wait for it (chapter 18.5).
+
+    A signal says so at once; systemd hears of it where it would otherwise start the server again.
+    """
+    if host.unit and restarts_by_itself(host.unit):
+        tools.run(["systemctl", "stop", "--no-block", host.unit])
+    else:
+        os.kill(process.pid, signal.SIGINT)
+
+
+def restarts_by_itself(unit: str) -> bool:
+    """Return whether systemd starts a unit again whose process ended without an error (systemd.service, Restart=)."""
+    return tools.run(["systemctl", "show", "--property=Restart", "--value", unit]).strip() in ("always", "on-success")
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import os
 from contextlib import contextmanager
 from typing import Iterator, List
 
-from .instance import read_text, sync_directory
-from .system_file import DRAFT, draft
+from .durable import DRAFT, draft, sync_directory
+from .instance import read_text
 
 #: The environment of our apt, by which its packages are known.
 ENVIRONMENT = {"PGMAHOUT_KEEPS_SERVICES": "yes"}
@@ -68,10 +68,10 @@ def kept(path: str) -> Iterator[None]:
 
     The other policy gets its second name before ours takes the first, so that one of them is in force at any moment.
     """
-    draft(path, _TEXT, 0o755)
+    there = draft(path, _TEXT, 0o755)
     if os.path.lexists(path):
         os.link(path, path + _KEPT, follow_symlinks=False)
-    os.rename(path + DRAFT, path)
+    os.rename(there, path)
     sync_directory(os.path.dirname(path))
     try:
         yield

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional
 
 from . import version
 from .errors import InputError, StateError
+from .instance import wait_until
 from .plan import Plan
 from .sql import Statement, boolean, ident, literal, statement
 
@@ -32,6 +33,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         free_planned: whether what uses the slots will have been stopped by then.
+        is_ending: whether what uses the slots has been told to stop, and may take a moment.
     """
 
     names: Tuple[str, ...]
@@ -43,6 +45,7 @@ class Wanted(NamedTuple):
     failover: Optional[bool]
     recreate: bool
     free_planned: bool = False
+    is_ending: bool = False
 
 
 class Current(NamedTuple):
@@ -87,16 +90,24 @@ def desired(params: Mapping[str, Any]) -> Wanted:
     return Wanted(tuple(names), params["state"], params["slot_type"],
                   None if is_physical else params["plugin"] or "pgoutput", params["reserve_wal"],
                   None if is_physical else params["two_phase"], None if is_physical else params["failover"],
-                  params["on_mismatch"] == "recreate", params["free_planned"] and params["check_mode"])
+                  params["on_mismatch"] == "recreate", params["free_planned"] and params["check_mode"],
+                  params["free_planned"] and not params["check_mode"])
+
+
+#: How long a WAL sender whose standby has left it may take to end, in seconds.
+_ENDING = 10
 
 
 def read(session: Session, wanted: Wanted) -> Current:
     """Return the present state, in one query however many slots are asked about."""
     columns = [name for name, since in _COLUMNS.items() if version.major(session.version_num) >= since]
     names = ", ".join(literal(name) for name in wanted.names) or "NULL"
-    rows = session.rows("SELECT current_database() AS here, pg_is_in_recovery() AS is_standby, s.slot_name, %s"
-                        " FROM (SELECT 1) AS once LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name IN (%s)"
-                        % (", ".join("s.%s" % name for name in columns), names))
+    query = ("SELECT current_database() AS here, pg_is_in_recovery() AS is_standby, s.slot_name, %s"
+             " FROM (SELECT 1) AS once LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name IN (%s)"
+             % (", ".join("s.%s" % name for name in columns), names))
+    if wanted.is_ending:
+        wait_until(lambda: not any(row["active"] for row in session.rows(query)), _ENDING)
+    rows = session.rows(query)
     slots = {row["slot_name"]: dict({name: row[name] for name in columns}, lost=_is_lost(row))
              for row in rows if row["slot_name"] is not None}
     return Current(slots, session.version_num, rows[0]["here"], rows[0]["is_standby"])

@@ -69,6 +69,15 @@ def _same_conninfo(one: str, other: str) -> bool:
         return False
 
 
+def upstream_of(text: str) -> str:
+    """Return whom the text of a ``postgresql.auto.conf`` names as upstream, as ``host:port``; ``""`` for nobody."""
+    try:
+        keywords = conninfo.parse(guc.parse(text).get("primary_conninfo") or "")
+    except InputError:
+        return ""
+    return "%s:%s" % (keywords["host"], keywords.get("port", "5432")) if keywords.get("host") else ""
+
+
 def shown(text: str, is_standby: bool) -> Dict[str, Any]:
     """Return what may be shown of a data directory's recovery, from the text of its ``postgresql.auto.conf``."""
     found = guc.parse(text)

@@ -8,11 +8,8 @@ from __future__ import annotations
 import os
 from typing import Optional
 
+from .durable import draft, sync_directory
 from .errors import StateError
-from .instance import sync_directory
-
-#: What stands behind the name of a file while it is written.
-DRAFT = ".pgmahout"
 
 
 def put(path: str, text: Optional[str], mode: int = 0o644) -> None:
@@ -26,22 +23,11 @@ def put(path: str, text: Optional[str], mode: int = 0o644) -> None:
             os.unlink(path)
         else:
             make_directory(os.path.dirname(path))
-            draft(path, text, mode)
-            os.rename(path + DRAFT, path)
+            os.rename(draft(path, text, mode), path)
         sync_directory(os.path.dirname(path))
     except OSError as error:
         raise StateError("The file %s was to be changed and that failed: %s; look at its file system."
                          % (path, error.strerror)) from None
-
-
-def draft(path: str, text: str, mode: int) -> None:
-    """Write what a file is to hold beside it, on disk when this returns."""
-    handle = os.open(path + DRAFT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def make_directory(path: str) -> None:

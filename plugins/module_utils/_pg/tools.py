@@ -54,7 +54,7 @@ def account(name: Optional[str]) -> Account:
 
 
 def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[str, str]] = None,
-        accept: Sequence[int] = (0,), meanwhile: Optional[Callable[[], None]] = None) -> str:
+        accept: Sequence[int] = (0,), meanwhile: Optional[Callable[[], None]] = None, remarks: bool = False) -> str:
     """Run a program to its end and return what it printed.
 
     Args:
@@ -63,6 +63,7 @@ def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[s
         env: further environment variables, such as ``PGPASSFILE``.
         accept: the exit codes that are no error.
         meanwhile: called each second while the program runs; it must be quick and raise nothing.
+        remarks: whether what it printed on standard error is returned as well, behind the rest.
 
     Raises:
         ToolError: the program is missing or ended with another exit code; its first complaint, else its last line, is told.
@@ -75,7 +76,7 @@ def run(argv: Sequence[str], user: Optional[str] = None, env: Optional[Mapping[s
         complaint = _telling(stderr) or _telling(stdout) or "it said nothing."
         raise ToolError("%s ended with exit code %d: %s" % (" ".join(argv), child.returncode, complaint),
                         stderr.decode("utf-8", "replace"), complaint)
-    return stdout.decode("utf-8", "replace")
+    return (stdout + stderr if remarks else stdout).decode("utf-8", "replace")
 
 
 def _output(child: "subprocess.Popen[bytes]", meanwhile: Optional[Callable[[], None]]) -> Tuple[bytes, bytes]:
@@ -304,9 +305,9 @@ class Programs:
         return self._version_num
 
     def run(self, program: str, *args: str, env: Optional[Mapping[str, str]] = None,
-            accept: Sequence[int] = (0,), meanwhile: Optional[Callable[[], None]] = None) -> str:
+            accept: Sequence[int] = (0,), meanwhile: Optional[Callable[[], None]] = None, remarks: bool = False) -> str:
         """Run one of the programs as the server's account; see ``run``."""
-        return run([self.path(program)] + list(args), self.user, env, accept, meanwhile)
+        return run([self.path(program)] + list(args), self.user, env, accept, meanwhile, remarks)
 
     def feed(self, program: str, *args: str, chunks: Iterable[bytes], env: Optional[Mapping[str, str]] = None) -> None:
         """Run one of the programs as the server's account with something to read; see ``feed``."""

@@ -33,9 +33,10 @@ except ImportError:  # an ansible-core that keeps these elsewhere runs our modul
 
 PACKAGE = "ansible_collections.pgmahout.cluster.plugins.modules"
 MODULES = ("pg_archive_info", "pg_archive_proof", "pg_backup", "pg_backup_restore", "pg_backup_schedule", "pg_basebackup",
-           "pg_check", "pg_database", "pg_dump", "pg_host", "pg_instance", "pg_packages", "pg_probe", "pg_publication",
-           "pg_receivewal", "pg_recovery", "pg_replication_info", "pg_replication_role", "pg_replication_slot",
-           "pg_repository_access", "pg_repository_copy", "pg_restore", "pg_scratch", "pg_subscription", "pg_wal_archive")
+           "pg_check", "pg_database", "pg_dump", "pg_fence", "pg_host", "pg_instance", "pg_packages", "pg_probe", "pg_promote",
+           "pg_publication", "pg_receivewal", "pg_recovery", "pg_replication_info", "pg_replication_role", "pg_replication_slot",
+           "pg_repository_access", "pg_repository_copy", "pg_restore", "pg_rewind", "pg_scratch", "pg_subscription",
+           "pg_switchover", "pg_wal_archive")
 PROFILE = "legacy"
 
 

@@ -147,8 +147,11 @@ def _add_subscriber(publisher: dict[str, Any], address: str, subscription: Varia
         same[0]["addresses"].append(address)
 
 
-def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str, Any]) -> list[dict[str, str]]:
+def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str, Any],
+                fenced: Sequence[str] = ()) -> list[dict[str, str]]:
     """Return who may connect for replication: the members as standbys, backup hosts, the subscribers to what they subscribe to.
+
+    A member that is fenced may not, from an address that is its alone. It may still ask who is primary (``start-guard``).
 
     ``all`` does not match replication connections (documentation, chapter 21.1), so these are lines of their own. The
     database ``postgres`` is where a standby asks for logical slots to keep in step.
@@ -157,8 +160,10 @@ def hba_entries(cluster: str, members: Mapping[str, Any], clusters: Mapping[str,
     user = members[own[0]]["replication_user"]
     kind = "hostssl" if members[own[0]]["tls"] else "host"
     entries = []
-    for address in _unique([*(members[host]["address"] for host in own), *clusters[cluster]["backup_addresses"]]):
-        entries.append(_hba(kind, "replication", user, address))
+    backups, standbys = clusters[cluster]["backup_addresses"], [members[host]["address"] for host in own if host not in fenced]
+    for address in _unique([*(members[host]["address"] for host in own), *backups]):
+        if address in [*standbys, *backups]:
+            entries.append(_hba(kind, "replication", user, address))
         entries.append(_hba(kind, "postgres", user, address))
     for subscriber in clusters[cluster]["subscribers"]:
         entries += [_hba(kind, subscriber["database"], subscriber["user"], address) for address in subscriber["addresses"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import conninfo
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import archiving
 
 
@@ -77,6 +78,23 @@ def _connect(host: str, inventory: Mapping[str, Any], result: Mapping[str, Any])
     return "%s/psql 'host=%s port=%s user=%s dbname=%s'" % (
         result["host"]["bindir"], instance["socket_directory"], instance["port"], inventory["members"][host]["superuser"],
         (databases or ["postgres"])[0])
+
+
+def switchover_line(result: Mapping[str, Any], former: str, promoted: str, clients: Mapping[str, str]) -> str:
+    """Return what people are told of a switchover.
+
+    Args:
+        result: what ``pg_switchover`` returned.
+        former: the member that was primary.
+        promoted: the member that is primary now.
+        clients: libpq keywords by which clients reach whichever member takes writes.
+    """
+    outage = result.get("outage_ms")
+    refused = ("writes were refused for %.1f ms" % outage if outage is not None else
+               "an interrupted switchover was completed, so how long writes were refused is not known")
+    proof = "%s had the shutdown checkpoint%s" % (promoted, " at %s" % result["lsn"] if result.get("lsn") else "")
+    return "%s is primary on timeline %d and %s its standby: %s, and no commit was lost, since %s. Clients reach it by: %s" % (
+        promoted, result["timeline"], former, refused, proof, conninfo.render(clients))
 
 
 def complaints(inventory: Mapping[str, Any], topology: Mapping[str, Any], results: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ the members named.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.pgmahout.cluster.plugins.plugin_utils._pg import archiving
@@ -31,6 +31,13 @@ class Found(NamedTuple):
         timeline: 0 without an instance.
         floors: the present values of the settings that a standby must not have lower.
         slots: its physical slots that are not active, by name, and that of the receiver, which is stopped first.
+        active_slots: its other physical slots.
+        logical_slots: its logical slots that no other server keeps in step for it.
+        leftover_slots: on a standby, those of them that it has of its time as primary: they keep the slots of that name on
+            its new primary from being kept in step here (documentation, chapter 47.2.3).
+        interrupted: whether it was shut down as primary by a switchover that did not come to its end.
+        fenced: members that a failover fenced, as its data directory has them, each with the timeline up to which it is not to
+            be trusted.
     """
 
     reachable: bool
@@ -42,6 +49,11 @@ class Found(NamedTuple):
     timeline: int = 0
     floors: Mapping[str, int] = {}
     slots: Sequence[str] = ()
+    fenced: Mapping[str, int] = {}
+    active_slots: Sequence[str] = ()
+    logical_slots: Sequence[str] = ()
+    leftover_slots: Sequence[str] = ()
+    interrupted: bool = False
 
     @property
     def has_data(self) -> bool:
@@ -57,13 +69,21 @@ def found_of(result: Mapping[str, Any]) -> Found:
     live = bool(result.get("answers"))
     role = result["role"] if live else ("standby" if instance["standby_signal"] else "primary")
     settings = result.get("settings") or {}
+    slots = [slot for slot in result.get("slots", ()) if not slot.get("synced")]
+    physical = [slot for slot in slots if slot["slot_type"] == "physical"]
+    inactive = [slot["name"] for slot in physical if not slot["active"] or slot["name"] == archiving.SLOT]
+    logical = [slot["name"] for slot in slots if slot["slot_type"] == "logical"]
+    # Nobody can make a slot with failover on a standby.
+    leftover = [slot["name"] for slot in slots if role == "standby" and slot.get("failover") and not slot["active"]]
     return Found(
         True, instance["kind"], result["running"], role if instance["kind"] == "instance" else "",
         instance["recovery_signal"], instance["system_identifier"],
         result["timeline"] if live else instance["timeline"],
         {name: int(settings.get(name, value)) for name, value in instance["floors"].items()},
-        [slot["name"] for slot in result.get("slots", ()) if slot["slot_type"] == "physical"
-         and (not slot["active"] or slot["name"] == archiving.SLOT)])
+        inactive,
+        {name: int(mark["timeline"]) for name, mark in (instance.get("fenced") or {}).items()},
+        [slot["name"] for slot in physical if slot["name"] not in inactive], logical, leftover,
+        not result["running"] and instance["standby_signal"] and instance["control_state"] == "shut down")
 
 
 class Refusal(Exception):
@@ -79,8 +99,8 @@ def decide(inventory: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str
 
     Returns:
         ``members``: by name, each with role (primary, standby, left), action (create, clone, follow, run, leave), running,
-        upstream, depth, floors, slots, stale_slots and note; ``clusters``: by name, with primary, exists and running; ``depth``:
-        of the longest cascade; ``refusals``: sentences, and then nothing may be done.
+        upstream, depth, floors, slots, stale_slots, interrupted, fenced, returns and note; ``clusters``: by name, with primary,
+        exists and running; ``depth``: of the longest cascade; ``refusals``: sentences, and then nothing may be done.
     """
     decided: dict[str, Any] = {"members": {}, "clusters": {}, "refusals": []}
     for name, cluster in inventory["clusters"].items():
@@ -108,18 +128,36 @@ def _refuse_part(name: str, members: Sequence[str], here: Mapping[str, Found]) -
                       % (name, ", ".join(unseen)))
 
 
+def fenced(here: Mapping[str, Found]) -> list[str]:
+    """Return the members that a failover fenced and no rejoin has brought back since.
+
+    A mark that a member could not be told to forget has ended all the same when the data is gone or of a later timeline.
+    """
+    marks: dict[str, int] = {}
+    for one in here.values():
+        for host, timeline in one.fenced.items():
+            marks[host] = max(timeline, marks.get(host, 0))
+    return [host for host, one in here.items() if host in marks
+            and (not one.reachable or (one.has_data and one.timeline <= marks[host]))]
+
+
 def _primary(name: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> str:
-    """Return the member that is, or on a first run becomes, the primary."""
+    """Return the member that is, or on a first run becomes, the primary; one that is fenced is none, whatever it runs as."""
     _refuse_mixed(name, here)
-    data = {host: one for host, one in here.items() if one.has_data}
-    unknown = [host for host, one in here.items() if not one.reachable]
+    outside = fenced(here)
+    data = {host: one for host, one in here.items() if one.has_data and host not in outside}
+    unknown = [host for host, one in here.items() if not one.reachable and host not in outside]
+    if not data and outside:
+        raise Refusal("The cluster %s has no data but that of %s, which a failover fenced; make the member reachable that was "
+                      "promoted then, or restore a backup." % (name, ", ".join(outside)))
     if not data:
         return _first_primary(name, here, members, unknown)
     live = [host for host, one in data.items() if one.running and one.role == "primary"]
     if len(live) > 1:
         raise Refusal("The cluster %s has two primaries: %s; decide which one is right, stop the other, and bring it back with "
                       "the playbook rejoin." % (name, " and ".join(_told(host, data[host]) for host in live)))
-    stopped = [host for host, one in data.items() if not one.running and one.role == "primary" and not one.recovering]
+    stopped = [host for host, one in data.items()
+               if not one.running and (one.role == "primary" or one.interrupted) and not one.recovering]
     if live:
         newer = [host for host in stopped if data[host].timeline > data[live[0]].timeline]
         if newer:
@@ -177,13 +215,14 @@ def _told(host: str, one: Found) -> str:
 
 
 def _members(primary: str, here: Mapping[str, Found], members: Mapping[str, Any]) -> dict[str, Any]:
-    left = {host: note for host, note in ((host, _why_left(host, primary, here)) for host in here) if note}
+    outside = fenced(here)
+    left = {host: note for host, note in ((host, _why_left(host, primary, here, outside)) for host in here) if note}
     following = [host for host in here if host != primary and host not in left]
     upstreams = {host: _upstream(host, primary, following, members) for host in following}
     slots = {host: sorted(members[down]["slot"] for down, up in upstreams.items() if up == host) for host in here}
     slots[primary] += [archiving.SLOT] if members[primary]["wal"] == "stream" else []
     # A member that cannot be reached comes back by itself, if the WAL that it needs is still kept for it.
-    known = {members[host]["slot"] for host, one in here.items() if one.reachable} | {archiving.SLOT}
+    known = {members[host]["slot"] for host, one in here.items() if one.reachable or host in outside} | {archiving.SLOT}
     decided = {}
     for host, one in here.items():
         action = "leave" if host in left else _action(host, primary, one)
@@ -196,10 +235,26 @@ def _members(primary: str, here: Mapping[str, Found], members: Mapping[str, Any]
             "depth": _depth(host, upstreams),
             "floors": _floors(host, primary, here, members) if host in following else {},
             "slots": slots[host],
-            "stale_slots": sorted(name for name in one.slots if name in known and name not in slots[host]),
+            "stale_slots": sorted(_stale(one, known - set(slots[host]),
+                                         {members[down]["slot"] for down, up in upstreams.items() if up != host})),
+            "interrupted": host == primary and one.interrupted,
+            "fenced": host in outside,
+            "returns": host in left and one.has_data and not one.recovering,
             "note": left.get(host, ""),
         }
     return decided
+
+
+def _stale(one: Found, unused: Collection[str], moving: Collection[str]) -> set[str]:
+    """Return the slots of a member that nobody uses when everyone follows whom they are to.
+
+    Args:
+        one: the member.
+        unused: names of slots of other members, that are not for those that are to follow this one.
+        moving: of those, the slots of members that are to follow somebody else, who may still use them.
+    """
+    return {*one.leftover_slots, *(name for name in one.slots if name in unused),
+            *(name for name in one.active_slots if name in moving)}
 
 
 def _action(host: str, primary: str, one: Found) -> str:
@@ -208,11 +263,15 @@ def _action(host: str, primary: str, one: Found) -> str:
     return "follow" if one.has_data else "clone"
 
 
-def _why_left(host: str, primary: str, here: Mapping[str, Found]) -> str:
+def _why_left(host: str, primary: str, here: Mapping[str, Found], outside: Sequence[str]) -> str:
     """Return why a member is left alone, ``""`` when it is not."""
     one, first = here[host], here[primary]
     if host == primary:
         return ""
+    if host in outside:
+        return "%s was fenced by the failover to %s%s and is left alone; bring it back with the playbook rejoin%s." % (
+            host, primary, ", RUNS AS A SECOND PRIMARY" if one.running and one.role == "primary" else "",
+            "" if one.reachable else " when it can be reached")
     if not one.reachable:
         return "%s cannot be reached and is left alone; run this again when it answers." % host
     if one.recovering:

@@ -18,7 +18,8 @@ DRAFT = DEST + instance.UNFINISHED
 PASS = "/srv/node2/passfile"
 LINE = {"host": "node1", "port": "5440", "database": "*", "user": "replicator", "password": "s3cret"}
 OPTIONS: dict[str, Any] = {
-    "dest": DEST + "/", "conninfo": {"host": "node1", "user": "it's", "password": None}, "format": "plain", "compress": "",
+    "dest": DEST + "/", "dest_planned": False, "conninfo": {"host": "node1", "user": "it's", "password": None},
+    "format": "plain", "compress": "",
     "wal_method": "stream", "slot": "", "create_slot": False, "checkpoint": "fast", "max_rate": "", "incremental_from": "",
     "tablespace_mapping": {}, "write_recovery_conf": None, "verify": True, "progress": True, "_progress_file": "/tmp/p",
     "passfile": "", "passfile_entries": None, "tls_directory": "", "tls_certificate": None, "tls_key": None, "tls_ca": None}

@@ -22,12 +22,16 @@ Database system identifier:           7575208263548962345
 Database cluster state:               in archive recovery
 Latest checkpoint location:           0/3000060
 Latest checkpoint's TimeLineID:       2
+Latest checkpoint's full_page_writes: on
 Minimum recovery ending location:     0/3000100
+Min recovery ending loc's timeline:   3
+wal_log_hints setting:                off
 max_connections setting:              100
 max_worker_processes setting:         8
 max_wal_senders setting:              10
 max_prepared_xacts setting:           0
 max_locks_per_xact setting:           64
+Bytes per WAL segment:                1048576
 Data page checksum version:           1
 """
 
@@ -84,8 +88,18 @@ def test_an_instance_is_read(data: Path) -> None:
     assert found.control == instance.Control(
         "7575208263548962345", "in archive recovery", 2, "0/3000060", "0/3000100",
         {"max_connections": 100, "max_worker_processes": 8, "max_wal_senders": 10, "max_prepared_transactions": 0,
-         "max_locks_per_transaction": 64}, True)
+         "max_locks_per_transaction": 64}, True, wal_log_hints=False, full_page_writes=True, minimum_recovery_timeline=3,
+        wal_segment_size=1 << 20)
     assert (found.standby_signal, found.recovery_signal, found.newest_timeline, found.process) == (True, False, 3, None)
+
+
+def test_a_standby_is_on_the_newest_timeline_that_it_has_wal_of(tmp_path: Path) -> None:
+    (tmp_path / "pg_wal").mkdir()
+    assert instance.wal_timeline(str(tmp_path)) == 0
+    for name in ("000000010000000000000009", "000000020000000000000003", "00000003.history", "archive_status",
+                 "000000040000000000000003.partial"):
+        (tmp_path / "pg_wal" / name).touch()
+    assert instance.wal_timeline(str(tmp_path)) == 2
 
 
 def test_another_major_version_is_refused(data: Path) -> None:

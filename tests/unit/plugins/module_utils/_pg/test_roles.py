@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import roles, scram
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import rights, roles, scram
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError
 
 OPTIONS: dict[str, Any] = {
     "name": "repl", "state": "present", "password": None, "login": None, "replication": None, "connection_limit": None,
-    "valid_until": None, "member_of": None, "comment": None, "login_planned": False,
+    "valid_until": None, "member_of": None, "comment": None, "may": None, "login_planned": False,
 }
 ROLE = roles.Role(superuser=False, login=True, replication=True, connection_limit=-1, valid_until="infinity", comment="",
                   grants=frozenset(), password=None, dependents={})
@@ -138,6 +138,31 @@ def test_a_role_that_something_depends_on_is_not_dropped() -> None:
         roles.plan(current(ROLE._replace(dependents={"shop": 2})), wanted(state="absent"))
     assert texts(current(ROLE), state="absent") == ['DROP ROLE "repl"']
     assert texts(current(None), state="absent") == []
+
+
+def test_a_role_may_do_exactly_what_was_asked_for() -> None:
+    promote, one = "pg_promote(boolean,integer)", "pg_stat_file(text,boolean)"
+    assert texts(current(ROLE), may=["promote"]) == [f'GRANT EXECUTE ON FUNCTION pg_catalog.{promote} TO "repl"']
+    assert texts(current(ROLE._replace(functions=frozenset({promote, one}))), may=["promote"]) == [
+        f'REVOKE EXECUTE ON FUNCTION pg_catalog.{one} FROM "repl"']
+    plan = roles.plan(current(ROLE._replace(functions=frozenset({promote, one}))), wanted(may=["rewind"]))
+    assert [step.text for step in plan.steps] == [
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text,boolean,boolean), pg_catalog.pg_read_binary_file(text),"
+        ' pg_catalog.pg_read_binary_file(text,bigint,bigint,boolean) TO "repl"',
+        f'REVOKE EXECUTE ON FUNCTION pg_catalog.{promote} FROM "repl"']
+    assert (plan.before["may"], plan.after["may"]) == (["promote", "rewind, in part"], ["rewind"])
+    assert texts(current(ROLE._replace(functions=frozenset(rights.ALL))), may=["rewind", "promote"]) == []
+
+
+def test_a_superuser_needs_no_rights_and_keeps_those_that_it_has() -> None:
+    role = ROLE._replace(superuser=True, functions=frozenset({"pg_promote(boolean,integer)"}))
+    assert texts(current(role), may=[]) == texts(current(role), may=["rewind"]) == []
+
+
+def test_rights_go_before_the_role() -> None:
+    role = ROLE._replace(functions=frozenset({"pg_promote(boolean,integer)"}))
+    assert texts(current(role), state="absent") == [
+        'REVOKE EXECUTE ON FUNCTION pg_catalog.pg_promote(boolean,integer) FROM "repl"', 'DROP ROLE "repl"']
 
 
 def test_an_unknown_group_is_refused_unless_the_play_is_only_planned() -> None:

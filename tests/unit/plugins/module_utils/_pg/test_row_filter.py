@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import row_filter
@@ -44,7 +46,8 @@ def lexed(text: str) -> str:
     seen, index = "", 0
     while index < len(text):
         rest = text[index:]
-        starts_word = not seen or not (seen[-1].isalnum() or seen[-1] in "_$")
+        # A word that follows a number needs nothing between them.
+        starts_word = not re.search(r"[^\W\d][\w$]*\Z", seen)
         if rest[0] == "'" or (rest[:2] in ("E'", "e'") and starts_word):
             index = after_string(text, index + (rest[0] != "'"), rest[0] != "'")
             seen += "'"
@@ -84,6 +87,8 @@ def after_string(text: str, start: int, escapes: bool, quote: str = "'") -> int:
 
 
 @given(PIECES.map("".join))
+@example("1$$'$x$$x$")
+@example("1E'\\''")
 def test_what_is_accepted_has_nothing_dangerous_outside_of_quotes(text: str) -> None:
     try:
         row_filter.check(text, "t")

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import configuration, instance, server, server_state, service
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import (
+    configuration,
+    instance,
+    server,
+    server_state,
+    service,
+    start_guard,
+)
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import InputError, StateError, ToolError
 
 DATA = "/srv/node1/data"
@@ -20,7 +27,8 @@ OPTIONS: dict[str, Any] = {
     "restart": "when_needed",
     "system_identifier": "", "initdb": None, "superuser": "postgres", "configuration": None, "hba": None, "ident": None,
     "config_directory": "", "passfile": "", "passfile_entries": None, "log_file": "", "socket_directory": "",
-    "listen_address": "localhost", "unit": "", "tls_directory": "", "tls_certificate": None, "tls_key": None, "tls_ca": None,
+    "listen_address": "localhost", "unit": "", "start_guard": None, "start_guard_program": "",
+    "tls_directory": "", "tls_certificate": None, "tls_key": None, "tls_ca": None,
     "port": 5432, "timeout": 10}
 CONTROL = instance.Control("7001", "in production", 1, "0/1", "0/0", {}, True)
 RUNS = instance.Instance(DATA, "instance", 18, CONTROL, instance.Process(4711, 0, 5432, "/run", "ready"))
@@ -230,6 +238,51 @@ def test_a_new_unit_is_known_before_it_starts() -> None:
     shown = commands(MISSING, UNIT)
     assert shown[-2:] == ["systemctl daemon-reload", "systemctl start postgresql@17-orders"]
     assert "write " + ETC + "start.conf" in shown
+
+
+GUARD = {"start_guard": [{"host": "node2"}], "start_guard_program": "#!/bin/sh\n", "bindir": "/bin", "programs_directory": "",
+         "user": "postgres"}
+GUARD_FILES = [file.path for file in wanted(**UNIT, **GUARD).start_guard]
+
+
+def test_a_unit_learns_what_to_ask_without_a_restart_or_reload_of_its_server() -> None:
+    asked, present = {**UNIT, **GUARD}, {file.path: file.text for file in wanted(**UNIT, **GUARD).start_guard}
+    units = "systemctl daemon-reload"
+    assert commands(RUNS, asked, files=LAYOUT) == [*(f"write {path}" for path in GUARD_FILES), units]
+    assert commands(RUNS, asked, files=LAYOUT, start_guard=present) == []
+    assert commands(RUNS, asked, files=LAYOUT, start_guard={**present, GUARD_FILES[1]: ""}) == [f"write {GUARD_FILES[1]}"]
+    # A run that was killed had written all and told systemd nothing.
+    assert commands(RUNS, asked, files=LAYOUT, start_guard=present, unread=True) == [units]
+    assert commands(RUNS, {**asked, "start_guard": []}, files=LAYOUT, start_guard=present) == [
+        *(f"rm {path}" for path in reversed(GUARD_FILES)), units]
+    assert commands(RUNS, {**asked, "start_guard": None}, files=LAYOUT, start_guard=present) == []
+
+
+def test_a_new_server_is_guarded_before_it_starts() -> None:
+    shown = commands(MISSING, {**UNIT, **GUARD})
+    assert shown[-5:] == [*(f"write {path}" for path in GUARD_FILES), "systemctl daemon-reload",
+                          "systemctl start postgresql@17-orders"]
+
+
+def test_the_diff_shows_what_is_asked() -> None:
+    found = plan(RUNS, {**UNIT, **GUARD}, files=LAYOUT, start_guard={GUARD_FILES[1]: "host=node3\n"})
+    assert (found.before[GUARD_FILES[1]], found.after[GUARD_FILES[1]]) == (["host=node3"], ["host=node2"])
+    gone = plan(RUNS, {**UNIT, **GUARD, "start_guard": []}, files=LAYOUT, start_guard={GUARD_FILES[1]: "host=node3\n"})
+    assert (gone.before[GUARD_FILES[1]], gone.after[GUARD_FILES[1]]) == (["host=node3"], [])
+
+
+def test_a_guard_goes_with_its_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_guard, "ROOT", str(tmp_path))
+    config, drop_in = tmp_path / "config", Path(start_guard.drop_in("postgresql@17-x"))
+    config.mkdir()
+    drop_in.parent.mkdir(parents=True)
+    for path in (*(config / name for name in ["start.conf", *start_guard.NAMES]), drop_in):
+        path.touch()
+    asked = {"state": "absent", "data_directory": str(tmp_path / "data"), "config_directory": str(config),
+             "unit": "postgresql@17-x"}
+    left = server_state._leftovers(wanted(**asked))
+    assert left == [str(drop_in.parent), str(config)]
+    assert commands(MISSING, asked, leftovers=left[:1]) == [f"rm -r {drop_in.parent}", "systemctl daemon-reload"]
 
 
 def test_a_renewed_certificate_is_loaded_without_a_restart() -> None:

@@ -58,6 +58,14 @@ def test_a_connection_that_cannot_be_read_is_replaced() -> None:
     assert conninfo.parse(guc.parse(text)["primary_conninfo"]) == UPSTREAM
 
 
+@pytest.mark.parametrize(("line", "upstream"), [
+    ("primary_conninfo = 'host=node1 port=5441 password=s3cret'", "node1:5441"), ("primary_slot_name = 's'", ""),
+    ("primary_conninfo = 'host=node1'", "node1:5432"), ("primary_conninfo = 'user=replicator'", ""),
+    ("primary_conninfo = 'nonsense'", "")])
+def test_the_upstream_is_an_address_and_nothing_else_of_the_connection(line: str, upstream: str) -> None:
+    assert standby.upstream_of(line + "\n") == upstream
+
+
 def test_a_password_that_somebody_stored_is_not_shown() -> None:
     found = standby.shown("primary_conninfo = 'host=a password=s3cret'\nprimary_slot_name = 's'\n", True)
     assert found == {"primary_conninfo": {"host": "a", "password": MASK}, "primary_slot_name": "s",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import system_file
+from ansible_collections.pgmahout.cluster.plugins.module_utils._pg import durable, system_file
 from ansible_collections.pgmahout.cluster.plugins.module_utils._pg.errors import StateError
 
 
@@ -40,7 +40,7 @@ def test_a_file_is_replaced_and_removed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_does_not_disturb_the_next(tmp_path: Path) -> None:
-    (tmp_path / ("file" + system_file.DRAFT)).write_text("a longer text, half wr")
+    (tmp_path / ("file" + durable.DRAFT)).write_text("a longer text, half wr")
     system_file.put(str(tmp_path / "file"), "text")
     assert (tmp_path / "file").read_text() == "text"
     assert os.listdir(tmp_path) == ["file"]

@@ -145,6 +145,18 @@ def test_members_and_subscribers_are_let_in_to_what_they_need() -> None:
     assert built["members"]["dwh1"]["hba"][0]["database"] == "replication"
 
 
+def test_who_is_fenced_may_ask_and_not_stream_from_an_address_of_its_own() -> None:
+    built = inventory.build(hosts(node1=SALES, node2=SALES, dwh1=reporting()))
+    lines = [hba.line(entry) for entry in inventory.hba_entries("orders", built["members"], built["clusters"], ["node1"])]
+    assert lines == [
+        "host postgres replicator node1.example.org scram-sha-256",
+        "host replication replicator node2.example.org scram-sha-256", "host postgres replicator node2.example.org scram-sha-256",
+        "host shop subscriber dwh1.example.org scram-sha-256"]
+    shared = {**SALES, "pg_server_address": "10.0.0.1"}
+    built = inventory.build(hosts(node1=shared, node2=shared))
+    assert inventory.hba_entries("orders", built["members"], built["clusters"], ["node1"]) == built["members"]["node1"]["hba"]
+
+
 @pytest.mark.parametrize(("backup_host", "address"), [
     ("vault", "10.0.0.9/32"), ("dwh", "dwh.example.org"), ("node1", "node1.example.org"), ("", "node1.example.org")])
 def test_the_backup_host_is_let_in_as_a_standby_is_whether_or_not_it_is_a_member(backup_host: str, address: str) -> None:

@@ -24,7 +24,7 @@ DOWN = Found(False)
 def of(role: str, timeline: int = 1, running: bool = True, **more: Any) -> Found:
     """The finding of a member with data."""
     return Found(True, "instance", running, role, more.pop("recovering", False), more.pop("system_identifier", "7001"), timeline,
-                 more.pop("floors", {}), more.pop("slots", ()))
+                 more.pop("floors", {}), more.pop("slots", ()), more.pop("fenced", {}))
 
 
 def inventory(hosts: tuple[str, ...] = HOSTS, upstreams: Mapping[str, str] | None = None, **changes: Any) -> dict[str, Any]:
@@ -53,7 +53,8 @@ FINDING = st.one_of(
     st.just(DOWN), st.sampled_from([NEW, Found(True, "empty")]),
     st.builds(of, st.sampled_from(["primary", "standby"]), st.integers(1, 3), st.booleans(), recovering=st.booleans(),
               system_identifier=st.sampled_from(["7001", "7001", "7001", "7002"]),
-              slots=st.sampled_from([(), ("node2", "mine")])))
+              slots=st.sampled_from([(), ("node2", "mine")]),
+              fenced=st.dictionaries(st.sampled_from(HOSTS), st.integers(1, 3), max_size=2)))
 FINDINGS = st.tuples(*[FINDING] * 4)
 UPSTREAMS = st.dictionaries(st.sampled_from(HOSTS), st.sampled_from(HOSTS))
 
@@ -110,6 +111,15 @@ def test_a_slot_of_a_member_is_never_stale_where_it_is_used(found: tuple[Found, 
         assert "mine" not in member["stale_slots"], "a slot that is no member's is not ours"
 
 
+def test_a_slot_that_is_used_goes_when_whoever_uses_it_is_to_follow_somebody_else() -> None:
+    cascading = of("standby")._replace(active_slots=("node3", "mine"))
+    stale = [member["stale_slots"] for member in decide(of("primary"), cascading, of("standby"))["members"].values()]
+    assert stale == [[], ["node3"], []]
+    stale = [member["stale_slots"] for member in decide(of("primary"), cascading, of("standby"),
+                                                        upstreams={"node3": "node2"})["members"].values()]
+    assert stale == [[], [], []]
+
+
 def test_a_first_run_takes_the_member_that_is_flagged_or_the_first() -> None:
     assert roles(decide(NEW, NEW, NEW)) == ["primary", "standby", "standby"]
     decided = decide(NEW, Found(True, "empty"), bootstrap="node2")
@@ -140,6 +150,45 @@ def test_a_slot_of_a_standby_that_follows_another_now_is_stale() -> None:
     decided = decide(of("primary", slots=["node3", "node2", "foreign"]), of("standby"), of("standby"),
                      upstreams={"node3": "node2"})
     assert decided["members"]["node1"]["stale_slots"] == ["node3"]
+
+
+def marked(role: str = "primary", timeline: int = 2, **marks: int) -> Found:
+    """The finding of a member whose data directory says who is fenced."""
+    return of(role, timeline, fenced=marks)
+
+
+@pytest.mark.parametrize("former", [of("primary", running=False), of("primary"), of("standby", running=False), of("standby"),
+                                    DOWN])
+def test_a_member_that_was_fenced_is_left_alone_however_it_is_found(former: Found) -> None:
+    decided = decide(former, marked(node1=1), of("standby", 2), upstreams={"node3": "node1"})
+    assert roles(decided) == ["left", "primary", "standby"]
+    assert decided["members"]["node1"]["fenced"]
+    assert decided["members"]["node1"]["returns"] == former.reachable
+    assert "fenced by the failover to node2" in decided["members"]["node1"]["note"]
+    assert "playbook rejoin" in decided["members"]["node1"]["note"]
+    assert ("SECOND PRIMARY" in decided["members"]["node1"]["note"]) == (former.running and former.role == "primary")
+    assert decided["members"]["node3"]["upstream"] == "node2"
+
+
+def test_a_fence_holds_whoever_remembers_it_and_whatever_else_is_down() -> None:
+    stopped = of("primary", 2, running=False)
+    assert roles(decide(DOWN, stopped, marked("standby", node1=1))) == ["left", "primary", "standby"]
+    assert "two primaries" in refusal(of("primary"), of("primary", 2), of("standby", 2))
+
+
+def test_a_fence_has_ended_when_the_member_has_come_back_or_is_empty() -> None:
+    assert roles(decide(of("standby", 2), marked(node1=1), of("standby", 2))) == ["standby", "primary", "standby"]
+    decided = decide(NEW, marked(node1=1), of("standby", 2))
+    assert decided["members"]["node1"]["action"] == "clone"
+
+
+def test_the_slot_of_a_member_that_is_fenced_is_stale_where_it_cannot_be_reached_too() -> None:
+    decided = decide(DOWN, marked(node1=1)._replace(slots=["node1", "node3"]), of("standby", 2))
+    assert decided["members"]["node2"]["stale_slots"] == ["node1"]
+
+
+def test_beside_a_fenced_member_nothing_is_made_anew() -> None:
+    assert "which a failover fenced" in refusal(of("standby", running=False)._replace(fenced={"node1": 1}), NEW)
 
 
 def test_the_slot_of_a_member_that_cannot_be_reached_is_kept() -> None:
@@ -203,7 +252,7 @@ def test_a_refused_cluster_keeps_no_other_from_being_decided() -> None:
 
 
 INSTANCE = {"kind": "instance", "standby_signal": True, "recovery_signal": False, "system_identifier": "7001", "timeline": 3,
-            "floors": {"max_connections": 100}}
+            "floors": {"max_connections": 100}, "control_state": "in production"}
 
 
 def test_a_finding_is_what_the_live_server_says_before_what_the_files_say() -> None:
@@ -211,9 +260,11 @@ def test_a_finding_is_what_the_live_server_says_before_what_the_files_say() -> N
                               "settings": {"max_connections": "200"},
                               "slots": [{"name": name, "slot_type": kind, "active": active} for name, kind, active in (
                                   ("idle", "physical", False), ("busy", "physical", True), ("logical", "logical", False))]})
-    assert live == Found(True, "instance", True, "primary", False, "7001", 4, {"max_connections": 200}, ["idle"])
+    assert live == Found(True, "instance", True, "primary", False, "7001", 4, {"max_connections": 200}, ["idle"],
+                         active_slots=["busy"], logical_slots=["logical"], leftover_slots=[])
     stopped = topology.found_of({"instance": INSTANCE, "running": False})
-    assert stopped == Found(True, "instance", False, "standby", False, "7001", 3, {"max_connections": 100}, [])
+    assert stopped == Found(True, "instance", False, "standby", False, "7001", 3, {"max_connections": 100}, [],
+                            active_slots=[], logical_slots=[], leftover_slots=[])
 
 
 @pytest.mark.parametrize("result", [{"unreachable": True, "instance": INSTANCE}, {"failed": True}, {}])
