@@ -150,9 +150,12 @@ class Lab:
     def destroy(self) -> None:
         """Remove everything, whatever state it is in."""
         for pid_file in [*(self.home / "pg").glob("*/*/data/postmaster.pid"), *(self.home / "pg").glob("*/postmaster.pid")]:
+            # A server that was killed has left the file, and by now its number may be another process's.
             with contextlib.suppress(OSError, ValueError, IndexError):
-                os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
-            wait_until(lambda: not pid_file.exists(), 30)  # noqa: B023 - called within the same turn
+                pid = int(pid_file.read_text().split()[0])
+                if Path(f"/proc/{pid}/cwd").samefile(pid_file.parent):
+                    os.kill(pid, signal.SIGQUIT)
+                    wait_until(lambda: not pid_file.exists(), 30)  # noqa: B023 - called within the same turn
         for repository in (self.home / "pg" / "backups").glob("*"):
             if (found := receiver.find(str(repository))) is not None:
                 os.kill(found.pid, signal.SIGKILL)

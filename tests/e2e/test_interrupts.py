@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.lab import Lab, new_lab
 from tests.support.playbooks import wait_until
 
-KILLS = 20
+KILLS = int(os.environ.get("PGMAHOUT_KILLS", "20"))
 SEED = int(os.environ.get("PGMAHOUT_SEED", "20261122"))
 
 INVENTORY: dict[str, Any] = {"all": {

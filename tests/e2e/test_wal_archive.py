@@ -122,7 +122,22 @@ def test_a_receiver_that_was_killed_is_told_and_comes_back(lab: Lab) -> None:
     wait_until(lambda: f"{segment}.gz" in archived(lab, "events"))
 
 
-def test_after_a_failover_the_archives_go_on_with_the_new_primaries(lab: Lab) -> None:
+def test_the_archives_go_on_with_whoever_is_primary(lab: Lab) -> None:
+    for cluster, first, second in (("orders", "node1", "node2"), ("events", "node3", "node4")):
+        planned = lab.play("switchover", "--check", "-e", f"pg_switchover_cluster={cluster}").ok()
+        assert lab.play("switchover", "-e", f"pg_switchover_cluster={cluster}").ok().changes == planned.changes
+        gets_there(lab, cluster, second)
+        lab.stop(second, "immediate")
+        planned = lab.play("failover", "--check", "-e", f"pg_failover_cluster={cluster}").ok()
+        assert lab.play("failover", "-e", f"pg_failover_cluster={cluster}").ok().changes == planned.changes
+        gets_there(lab, cluster, first)
+    assert set(lab.deploy().ok().changed.values()) == {0}
+    lab.play("rejoin").ok()
+    assert set(lab.deploy().ok().changed.values()) == {0}
+    lab.play("status").ok()
+
+
+def test_after_a_failover_by_hand_the_archives_go_on_with_the_new_primaries(lab: Lab) -> None:
     for old, new in (("node1", "node2"), ("node3", "node4")):
         lab.stop(old, "immediate")
         lab.sql(new, "SELECT pg_promote()")
