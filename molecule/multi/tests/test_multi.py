@@ -73,11 +73,23 @@ def test_one_is_destroyed_and_the_other_does_not_notice(orders: dict[str, Host],
                                                         play: Callable[..., Run]) -> None:
     started = "SELECT pg_postmaster_start_time()"
     before = {name: sql(host, started) for name, host in orders.items()}
+    fail(stock["stock1"], "stock")
     play("destroy", "-e", "pg_destroy=stock").ok()
     for host in stock.values():
+        assert host.check_output("systemctl --failed --no-legend") == ""
         assert [name for name, _port, _state in instances(host)] == ["orders"]
         assert units(host) == {"orders.service"}
         assert host.run("ls -d /etc/postgresql/*/stock /var/lib/postgresql/*/stock /var/log/postgresql/*stock*").stdout == ""
     assert {name: sql(host, started) for name, host in orders.items()} == before
     written = sql(orders["node1"], "INSERT INTO orders VALUES (1) RETURNING id", "shop")
     wait_until(lambda: sql(orders["node2"], "SELECT id FROM orders", "shop") == written)
+
+
+def fail(host: Host, name: str) -> None:
+    """Let an instance not start any more."""
+    version = host.check_output("pg_lsclusters --no-header").split()[0]
+    unit = f"postgresql@{version}-{name}"
+    host.check_output("systemctl stop %s", unit)
+    host.check_output("echo no_such_setting = 1 >> %s", f"/etc/postgresql/{version}/{name}/postgresql.conf")
+    host.run("systemctl start %s", unit)
+    wait_until(lambda: host.run("systemctl is-failed %s", unit).stdout.strip() == "failed")

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -162,10 +160,9 @@ def test_a_restore_that_is_killed_lets_nobody_in_for_long_and_the_next_one_ends_
     log = tmp_path / "printed"
     with log.open("w") as file:
         running = subprocess.Popen(playbooks.command("restore", inventories, *arguments), cwd=ROOT, env=playbooks.environment(),
-                                   stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+                                   stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
     wait_until(lambda: ": The backups are there] ***" in log.read_text() or running.poll() is not None, 120)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(running.pid, signal.SIGKILL)
+    playbooks.kill(running)
     assert running.wait() == -signal.SIGKILL
     left = keys(vault)
     assert [line.startswith("restrict,expiry-time=") for line in left] == [True]
