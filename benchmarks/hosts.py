@@ -68,14 +68,19 @@ def run(host: str, *argv: str, user: str = "root") -> str:
     return timed(on(host, *argv, user=user))[1].strip()
 
 
-def run_everywhere(*argv: str) -> list[str]:
-    """Run a command as root on all hosts at once, and return what it prints on each.
+def run_everywhere(*argv: str, user: str = "root") -> list[str]:
+    """Run a command on all hosts at once, and return what it prints on each.
 
     Raises:
         ContenderError: it failed on one.
     """
     with ThreadPoolExecutor(len(HOSTS)) as pool:
-        return list(pool.map(lambda host: run(host, *argv), HOSTS))
+        return list(pool.map(lambda host: run(host, *argv, user=user), HOSTS))
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    """The command that runs one of the scripts of this directory."""
+    return ["bash", "-c", (ROOT / "benchmarks" / name).read_text(), name, *arguments]
 
 
 def apt_get(*arguments: str) -> list[str]:
@@ -85,17 +90,17 @@ def apt_get(*arguments: str) -> list[str]:
 
 def offer_newer_server(number: int) -> None:
     """Let each host know a newer version of the server's package."""
-    run_everywhere("bash", "-c", (ROOT / "benchmarks/newer.sh").read_text(), "newer.sh", SERVER, str(number))
+    run_everywhere(*script("newer.sh", SERVER, str(number)))
 
 
-def server_version(host: str) -> str:
-    """The version of the server's package on a host."""
-    return run(host, "dpkg-query", "--show", "--showformat", "${Version}", SERVER)
+def version(host: str, package: str = SERVER) -> str:
+    """The version of a package on a host."""
+    return run(host, "dpkg-query", "--show", "--showformat", "${Version}", package)
 
 
-def ask(host: str, sql: str) -> str:
+def ask(host: str, sql: str, database: str = "shop", port: int = 5432) -> str:
     """What the server on a host answers, columns separated by bars."""
-    return run(host, "psql", "-XAtq", "-d", "shop", "-c", sql, user="postgres")
+    return run(host, "psql", "-XAtq", "-p", str(port), "-d", database, "-c", sql, user="postgres")
 
 
 def expect(answer: str, host: str, sql: str) -> None:

@@ -115,7 +115,7 @@ def outage(number: int, upgrade: Callable[[], object], upgraded: Sequence[str]) 
     started = {host: hosts.ask(host, "SELECT pg_postmaster_start_time()") for host in upgraded}
     writing = hosts.written_during(upgrade)
     for host in upgraded:
-        version = hosts.server_version(host)
+        version = hosts.version(host)
         if not version.endswith(f"+newer{number}") or hosts.ask(host, "SELECT pg_postmaster_start_time()") == started[host]:
             raise ContenderError(f"{host} was to run version newer{number}; it has {version}, and started at {started[host]}.")
     check_streaming()

@@ -133,16 +133,16 @@ def expect(answer: str, here: Scene, job: Job, name: str, sql: str, database: st
     wait_for(answer, name, sql, lambda: ask(here, job, name, sql, database))
 
 
-def wait_for(answer: str, name: str, sql: str, asked: Callable[[], str]) -> None:
+def wait_for(answer: str, name: str, sql: str, asked: Callable[[], str], seconds: int = 30) -> None:
     """Ask an instance until it gives an answer.
 
     Raises:
-        ContenderError: it did not for 30 s.
+        ContenderError: it did not for so many seconds.
     """
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + seconds
     while (found := asked()) != answer:
         if time.monotonic() > deadline:
-            raise ContenderError(f"{name} was to answer {answer!r} to {sql!r} and still answers {found!r} after 30 s.")
+            raise ContenderError(f"{name} was to answer {answer!r} to {sql!r} and still answers {found!r} after {seconds} s.")
         time.sleep(0.05)
 
 
