@@ -23,7 +23,7 @@ export LC_ALL := C.UTF-8
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: cluster
 cluster: $(VENV)/runtime ## A primary, two standbys and a subscriber on this machine, as inventories/local.yml describes them
@@ -92,6 +92,14 @@ bench-lab: engine $(VENV)/development ## Measure deploy and a minor upgrade on D
 .PHONY: bench-backups
 bench-backups: $(VENV)/development ## Measure backup and restore beside the bare commands; GIGABYTES=4 says on how much
 	@$(RUN)/python benchmarks/backups.py $(ARGS)
+
+.PHONY: bench-switchover
+bench-switchover: $(VENV)/development ## Measure the write outage of a switchover beside the bare commands
+	@$(RUN)/python benchmarks/switchover.py $(ARGS)
+
+.PHONY: bench-switchover-lab
+bench-switchover-lab: engine $(VENV)/development ## Measure it beside repmgr and Patroni, on Debian hosts, which Docker runs
+	@$(RUN)/python benchmarks/switchover_lab.py $(ARGS)
 
 .PHONY: engine
 engine:
