@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Iterable
 
 NETWORK = "pgmahout-lab"
+#: Seconds after which a machine that is to boot or to stop is taken for one that hangs.
+ENDLESS = 180
 
 
 def container(host: str) -> str:
@@ -21,7 +23,7 @@ def reboot(hosts: Iterable[str]) -> None:
     names = list(hosts)
     restarts = [subprocess.Popen(["docker", "restart", "-t", "60", container(host)], stdout=subprocess.DEVNULL)
                 for host in names]
-    assert [restart.wait() for restart in restarts] == [0] * len(names)
+    assert [restart.wait(ENDLESS) for restart in restarts] == [0] * len(names)
     for host in names:
         wait_for_boot(host)
 
@@ -55,5 +57,5 @@ def plug(host: str, address: str) -> None:
 
 
 def _docker(*arguments: str) -> None:
-    done = subprocess.run(["docker", *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(["docker", *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=ENDLESS)
     assert done.returncode == 0, done.stdout

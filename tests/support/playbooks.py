@@ -8,14 +8,20 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+#: Seconds after which a playbook is taken for one that hangs: no test of ours has one that takes half as long.
+ENDLESS = 400
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 TASK = re.compile(r"^TASK \[(?:\S+ : )?(.*)\] \**$")
 CHANGED = re.compile(r"^changed: \[(\S+?)\]")
@@ -78,13 +84,19 @@ def command(playbook: str, inventories: Iterable[Path], *arguments: str) -> list
 
 
 def run(argv: list[str]) -> Run:
-    """Run a playbook to its end."""
-    done = subprocess.run(argv, cwd=ROOT, env=environment(), text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
-    return Run(done.returncode, done.stdout)
+    """Run a playbook to its end; fail with what it printed when it has none."""
+    running = subprocess.Popen(argv, cwd=ROOT, env=environment(), text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    try:
+        output, _ = running.communicate(timeout=ENDLESS)
+    except subprocess.TimeoutExpired:
+        kill(running)
+        output, _ = running.communicate()
+        pytest.fail(f"{shlex.join(argv)} did not end in {ENDLESS} s; it printed: {output[-6000:]}", pytrace=False)
+    return Run(running.returncode, output)
 
 
-def kill(running: subprocess.Popen[bytes]) -> None:
+def kill(running: subprocess.Popen[Any]) -> None:
     """End a run at once with its workers, each of which has a session of its own and would wait for ever to be read."""
     workers = subprocess.run(["pgrep", f"--parent={running.pid}"], text=True, stdout=subprocess.PIPE).stdout.split()
     for pid in (running.pid, *map(int, workers)):
