@@ -67,7 +67,7 @@ lab: engine $(VENV)/development ## The molecule scenarios on Debian hosts, which
 
 .PHONY: e2e
 e2e: $(VENV)/development ## The playbooks on instances of this machine: kills, failovers, secrets
-	@$(if $(MEMORY),TMPDIR=$(MEMORY)) $(RUN)/pytest tests/e2e -q -n 3 --dist loadfile
+	@$(if $(MEMORY),TMPDIR=$(MEMORY)) $(RUN)/pytest tests/e2e -q -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(VENV)/development ## ansible-lint, ruff, mypy and ansible-test sanity

@@ -11,6 +11,15 @@ import pytest
 
 from tests.e2e.lab import Lab, new_lab
 
+#: The files that take longest, each in one process: they begin first, so that none of them is left over in the end.
+LONGEST = ("test_failover", "test_wal_archive", "test_main_job", "test_switchover", "test_interrupts")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    order = {name: position for position, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:

@@ -115,7 +115,7 @@ class Lab:
         how = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
         pid_file = data / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), how)
-        wait_until(lambda: not pid_file.exists(), 30)
+        wait_until(lambda: not pid_file.exists())
 
     def archive(self, host: str) -> str:
         """The name of the archive that an instance writes to."""
@@ -126,7 +126,7 @@ class Lab:
         """End a segment of a primary and wait until it has been archived."""
         self.sql(host, "SELECT pg_logical_emit_message(false, 'test', 'x')")
         segment = self.value(host, "SELECT pg_walfile_name(pg_switch_wal())")
-        wait_until(lambda: self.value(host, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"), 60)
+        wait_until(lambda: self.value(host, f"SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver"))
 
     def start(self, host: str) -> None:
         """Start an instance by hand."""
@@ -137,7 +137,7 @@ class Lab:
         with (self.home / f"{host}-by-hand.log").open("w") as log:
             subprocess.Popen([program, "-D", data], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                              cwd="/", user=user, group=group)
-        wait_until(lambda: self.answers(host), 30)
+        wait_until(lambda: self.answers(host))
 
     def answers(self, host: str) -> bool:
         """Whether an instance lets us in."""
@@ -155,7 +155,7 @@ class Lab:
                 pid = int(pid_file.read_text().split()[0])
                 if Path(f"/proc/{pid}/cwd").samefile(pid_file.parent):
                     os.kill(pid, signal.SIGQUIT)
-                    wait_until(lambda: not pid_file.exists(), 30)  # noqa: B023 - called within the same turn
+                    wait_until(lambda: not pid_file.exists())  # noqa: B023 - called within the same turn
         for repository in (self.home / "pg" / "backups").glob("*"):
             if (found := receiver.find(str(repository))) is not None:
                 os.kill(found.pid, signal.SIGKILL)

@@ -40,7 +40,7 @@ def assert_as_described(lab: Lab) -> None:
     now = primary(lab)
     lab.sql(now, "INSERT INTO orders (customer_id, status, total) VALUES (1, 'paid', 1)", "shop")
     published = lab.sql(now, _SUMMARY + " WHERE status <> 'cancelled'", "shop")
-    wait_until(lambda: lab.sql("reporting1", _SUMMARY, "dwh") == published, 60)
+    wait_until(lambda: lab.sql("reporting1", _SUMMARY, "dwh") == published)
     for host in MEMBERS:
         assert lab.sql(host, "SELECT slot_name FROM pg_replication_slots"
                              " WHERE (slot_type = 'physical' AND NOT active) OR wal_status = 'lost'") == [], host

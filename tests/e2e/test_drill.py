@@ -182,7 +182,7 @@ def test_what_takes_too_long_fails_it(lab: Lab) -> None:
 def test_what_a_killed_drill_left_is_gone_with_the_next(lab: Lab) -> None:
     running = subprocess.Popen(lab.command("drill"), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: (lab.home / "pg" / "drill" / "orders" / "data" / "postmaster.pid").exists(), 60)
+    wait_until(lambda: (lab.home / "pg" / "drill" / "orders" / "data" / "postmaster.pid").exists())
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert (lab.home / "pg" / "drill" / "orders").exists()

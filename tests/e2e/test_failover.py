@@ -47,7 +47,7 @@ def await_slots(lab: Lab, host: str) -> None:
         return all(lab.value(other, "SELECT bool_and(synced AND NOT temporary) FROM pg_replication_slots WHERE failover")
                    for other in others(host))
 
-    wait_until(are_in_step, 90)
+    wait_until(are_in_step)
 
 
 def kill(lab: Lab, host: str) -> None:
@@ -58,7 +58,7 @@ def kill(lab: Lab, host: str) -> None:
 
 def start_when_it_is_fenced(lab: Lab, host: str) -> None:
     """Start a server by hand at a random moment, as somebody does who knows of nothing."""
-    wait_until((lab.directory(host) / "data" / "pgmahout.fenced").exists, 60)
+    wait_until((lab.directory(host) / "data" / "pgmahout.fenced").exists)
     time.sleep(random.random() * 4)
     lab.start(host)
 

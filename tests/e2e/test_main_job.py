@@ -289,7 +289,7 @@ def test_no_password_can_be_read_anywhere(lab: Lab) -> None:
 
 def test_a_standby_promoted_by_hand_is_followed_and_the_old_primary_left_alone(lab: Lab) -> None:
     assert_replay_advances(lab)
-    wait_until(lambda: lab.value("node2", "SELECT synced AND NOT temporary FROM pg_replication_slots WHERE failover"), 90)
+    wait_until(lambda: lab.value("node2", "SELECT synced AND NOT temporary FROM pg_replication_slots WHERE failover"))
     lab.stop("node1")
     lab.sql("node2", "SELECT pg_promote()")
     run = lab.deploy().ok()

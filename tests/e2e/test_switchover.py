@@ -160,7 +160,7 @@ def test_killed_after_a_step_the_next_playbook_finds_the_truth(lab: Lab, load: L
     killed(lab, name)
     data = Path(lab.directory(former)) / "data"
     # What the kill left on its way ends by itself.
-    wait_until(lambda: not (data / "postmaster.pid").exists(), 30)
+    wait_until(lambda: not (data / "postmaster.pid").exists())
     lab.play(next_one).ok()
     load.go_on()
     assert_as_described(lab)

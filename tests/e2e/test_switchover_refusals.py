@@ -28,7 +28,7 @@ def cluster(lab: Lab) -> None:
     """A deployed cluster, in step."""
     lab.deploy().ok()
     # The slot comes to be kept in step when the subscriber has confirmed what is on the standby.
-    wait_until(lambda: lab.sql("node2", "SELECT FROM pg_replication_slots WHERE synced AND NOT temporary") != [], 90)
+    wait_until(lambda: lab.sql("node2", "SELECT FROM pg_replication_slots WHERE synced AND NOT temporary") != [])
 
 
 def fingerprint(lab: Lab) -> list[Any]:
@@ -50,7 +50,7 @@ def setting(lab: Lab, host: str, name: str, value: str) -> Iterator[None]:
     def reload() -> None:
         before = lab.value(host, "SELECT pg_conf_load_time()")
         lab.sql(host, "SELECT pg_reload_conf()")
-        wait_until(lambda: lab.value(host, "SELECT pg_conf_load_time()") > before, 20)
+        wait_until(lambda: lab.value(host, "SELECT pg_conf_load_time()") > before)
 
     lab.sql(host, f"ALTER SYSTEM SET {name} = '{value}'")
     reload()
@@ -85,7 +85,7 @@ def stopped(lab: Lab, host: str) -> Iterator[None]:
         yield
     finally:
         lab.start(host)
-        wait_until(lambda: lab.sql(host, "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'") != [], 60)
+        wait_until(lambda: lab.sql(host, "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'") != [])
 
 
 def candidate_stopped(lab: Lab) -> AbstractContextManager[None]:
@@ -106,7 +106,7 @@ def unreachable(lab: Lab) -> Iterator[None]:
 @contextlib.contextmanager
 def paused(lab: Lab) -> Iterator[None]:
     lab.sql("node2", "SELECT pg_wal_replay_pause()")
-    wait_until(lambda: lab.value("node2", "SELECT pg_get_wal_replay_pause_state()") == "paused", 20)
+    wait_until(lambda: lab.value("node2", "SELECT pg_get_wal_replay_pause_state()") == "paused")
     try:
         yield
     finally:
@@ -128,7 +128,7 @@ def behind(lab: Lab) -> Iterator[None]:
     with setting(lab, "node2", "recovery_min_apply_delay", "1h"):
         lab.sql("node1", "CREATE TABLE late (n int)")
         try:
-            wait_until(write, 60)
+            wait_until(write)
             yield
         finally:
             lab.sql("node1", "DROP TABLE late")
@@ -172,7 +172,7 @@ def shut_out(lab: Lab) -> Iterator[None]:
     text = path.read_text()
     path.write_text("host replication all all reject\n" + text)
     lab.sql("node2", "SELECT pg_reload_conf()")
-    wait_until(lambda: lab.sql("node2", "SELECT FROM pg_hba_file_rules WHERE auth_method = 'reject'") != [], 20)
+    wait_until(lambda: lab.sql("node2", "SELECT FROM pg_hba_file_rules WHERE auth_method = 'reject'") != [])
     try:
         yield
     finally:
@@ -189,11 +189,11 @@ def backup(lab: Lab) -> Iterator[None]:
             f"--dbname=host=127.0.0.1 port={lab.host('node1')['pg_server_port']} user={user} passfile={passfile}"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as running:
         try:
-            wait_until(lambda: lab.sql("node1", "SELECT FROM pg_stat_progress_basebackup") != [], 30)
+            wait_until(lambda: lab.sql("node1", "SELECT FROM pg_stat_progress_basebackup") != [])
             yield
         finally:
             running.kill()
-    wait_until(lambda: lab.sql("node1", "SELECT FROM pg_stat_progress_basebackup") == [], 30)
+    wait_until(lambda: lab.sql("node1", "SELECT FROM pg_stat_progress_basebackup") == [])
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ def streams(upstream: Server) -> bool:
 
 def assert_changed(former: Server, candidate: Server, load: Load) -> None:
     """The roles have changed and nothing is lost."""
-    wait_until(lambda: streams(candidate), 20)
+    wait_until(lambda: streams(candidate))
     assert (takes_writes(former), takes_writes(candidate)) == (False, True)
     load.go_on()
     assert (load.lost(), load.two_primaries()) == ([], [])
@@ -171,7 +171,7 @@ def test_a_candidate_that_is_behind_is_refused(two: Two, statement: str, undone:
         candidate.sql(one)
     try:
         if not undone:
-            wait_until(lambda: former.sql("SELECT count(*) FROM pg_stat_replication") == [(0,)], 20)
+            wait_until(lambda: former.sql("SELECT count(*) FROM pg_stat_replication") == [(0,)])
         former.sql("CREATE TABLE IF NOT EXISTS behind AS SELECT 1")
         assert told in refused(MODULE, **options(former, candidate, max_lag_bytes=0, timeout=2))
         assert_untouched(former, before)

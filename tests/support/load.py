@@ -32,6 +32,8 @@ TURNS = os.environ.get("PGMAHOUT_TURNS")
 WRITERS = 8 if TURNS else 3
 PAUSE = 0.01  # seconds between two transactions of a writer: as fine as gaps are looked at here
 RETRY = 0.05  # seconds before a writer that was refused tries again: many that connect in vain keep servers from becoming ready
+SOON = 2  # seconds: who has been refused for longer tries again later, since each try is a process of each server
+LATER = 0.25  # seconds
 RETRY_DIRECTLY = 0.02  # seconds, where most members refuse all the time
 PATIENCE = 60  # seconds: who is refused for longer waits in vain
 
@@ -138,7 +140,7 @@ class _Writer(threading.Thread):
                     self.error = error
                     return
                 self._connection = None
-                self._end.wait(self._retry)
+                self._wait()
             except Exception as error:  # whatever else it is, the one who stops the load must hear of it
                 self.error = error
                 return
@@ -159,7 +161,12 @@ class _Writer(threading.Thread):
         """Look for another primary; one that is to try this member alone stays."""
         if "target_session_attrs" in self._conninfo:
             self._close()
-        self._end.wait(self._retry)
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait before the next try; one that is to try this member alone is there whenever it could write."""
+        is_long_ago = "target_session_attrs" in self._conninfo and self.commits and time.monotonic() > self.commits[-1].at + SOON
+        self._end.wait(LATER if is_long_ago else self._retry)
 
     def _close(self) -> None:
         if self._connection is not None:

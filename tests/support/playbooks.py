@@ -104,7 +104,7 @@ def kill(running: subprocess.Popen[Any]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -48,7 +48,7 @@ def load(addresses: dict[str, str]) -> Load:
 @pytest.fixture(autouse=True)
 def healed(members: dict[str, Host], sql: Sql) -> None:
     """Let a test begin only when both standbys stream."""
-    wait_until(lambda: sql(members[primary(members, sql)], STREAMING) == "2", 60)
+    wait_until(lambda: sql(members[primary(members, sql)], STREAMING) == "2")
 
 
 def primary(members: dict[str, Host], sql: Sql) -> str:

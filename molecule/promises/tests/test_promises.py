@@ -211,7 +211,7 @@ def test_certificates_are_replaced_and_no_connection_ends(members: dict[str, Hos
     assert sql(members["node1"], STREAMS) == streams
     assert set(deploys.run(*rotation).ok().changed.values()) == {0}
     sql(members["node1"], "SELECT pg_terminate_backend(pid) FROM pg_stat_replication")
-    wait_until(lambda: len(sql(members["node1"], STREAMS).splitlines()) == 2 and sql(members["node1"], STREAMS) != streams, 60)
+    wait_until(lambda: len(sql(members["node1"], STREAMS).splitlines()) == 2 and sql(members["node1"], STREAMS) != streams)
 
 
 def certificate(host: Host) -> str:
@@ -231,7 +231,7 @@ def test_a_standby_promoted_by_hand_is_followed_and_the_old_primary_left_alone(
     assert set(run.changed.values()) == {0}
     assert "down" in members["node1"].check_output("pg_lsclusters --no-header")
     sql(members["node2"], "INSERT INTO orders VALUES (0)", "shop")
-    wait_until(lambda: sql(members["node3"], "SELECT count(*) FROM orders", "dwh") == "5001", 60)
+    wait_until(lambda: sql(members["node3"], "SELECT count(*) FROM orders", "dwh") == "5001")
 
 
 def await_slot(primary: Host, standby: Host, sql: Sql) -> None:
@@ -240,7 +240,7 @@ def await_slot(primary: Host, standby: Host, sql: Sql) -> None:
         sql(primary, "SELECT pg_log_standby_snapshot()")
         return sql(standby, "SELECT synced AND NOT temporary FROM pg_replication_slots") == "t"
 
-    wait_until(is_in_step, 90)
+    wait_until(is_in_step)
 
 
 def test_the_old_primary_is_not_started_beside_the_new_one(members: dict[str, Host]) -> None:

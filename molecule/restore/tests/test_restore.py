@@ -75,7 +75,7 @@ def written(members: dict[str, Host], sql: Sql) -> Iterator[None]:
         writing = pool.submit(members["node1"].check_output, command, WRITE)
         yield
         sql(members["node1"], "CREATE TABLE enough ()", "shop")
-        writing.result(30)
+        writing.result(120)
 
 
 def catalog(vault: Host) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ def test_a_restore_that_is_killed_lets_nobody_in_for_long_and_the_next_one_ends_
     with log.open("w") as file:
         running = subprocess.Popen(playbooks.command("restore", inventories, *arguments), cwd=ROOT, env=playbooks.environment(),
                                    stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
-    wait_until(lambda: ": The backups are there] ***" in log.read_text() or running.poll() is not None, 120)
+    wait_until(lambda: ": The backups are there] ***" in log.read_text() or running.poll() is not None)
     playbooks.kill(running)
     assert running.wait() == -signal.SIGKILL
     left = keys(vault)
@@ -180,7 +180,7 @@ def test_a_receiver_that_dies_comes_back_by_itself_also_after_a_reboot(members: 
     vault.check_output("systemctl kill --signal=KILL %s", RECEIVER)
     wait_until(lambda: streams() and vault.service(RECEIVER).is_running)
     machines.reboot(["node3"])
-    wait_until(streams, 60)
+    wait_until(streams)
 
 
 def test_a_receiver_that_is_stopped_is_told_and_deploy_starts_it(vault: Host, play: Play) -> None:
