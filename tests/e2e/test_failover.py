@@ -153,7 +153,7 @@ def test_asynchronous_no_more_is_lost_than_was_told(lab: Lab) -> None:
             senders = wal_senders(lab, former)
             for pid in senders:
                 os.kill(pid, signal.SIGSTOP)
-            time.sleep(0.2 + random.random())
+            time.sleep(0.5 + random.random())
             postgres.kill(lab.directory(former) / "data")
             done = failed_over(lab, former, as_planned(lab, "failover"))
             load.go_on()

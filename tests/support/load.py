@@ -30,11 +30,11 @@ from psycopg2.errors import ReadOnlySqlTransaction, UndefinedTable
 #: How often roles change in the tests that do so under load. Who gives it has the machine for it; else there is less load.
 TURNS = os.environ.get("PGMAHOUT_TURNS")
 WRITERS = 8 if TURNS else 3
-PAUSE = 0.01  # seconds between two transactions of a writer: as fine as gaps are looked at here
+PAUSE = 0.01 if TURNS else 0.02  # seconds between two transactions of a writer: as fine as gaps are looked at here
 RETRY = 0.05  # seconds before a writer that was refused tries again: many that connect in vain keep servers from becoming ready
 SOON = 2  # seconds: who has been refused for longer tries again later, since each try is a process of each server
 LATER = 0.25  # seconds
-RETRY_DIRECTLY = 0.02  # seconds, where most members refuse all the time
+RETRY_DIRECTLY = 0.02 if TURNS else 0.05  # seconds, where most members refuse all the time
 PATIENCE = 60  # seconds: who is refused for longer waits in vain
 
 #: A cut cable is noticed soon, and nothing is negotiated that the test does not need.

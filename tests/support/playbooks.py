@@ -22,6 +22,8 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 #: Seconds after which a playbook is taken for one that hangs: no test of ours has one that takes half as long.
 ENDLESS = 400
+#: Seconds after which a state is taken for one that does not come.
+PATIENCE = 120
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 TASK = re.compile(r"^TASK \[(?:\S+ : )?(.*)\] \**$")
 CHANGED = re.compile(r"^changed: \[(\S+?)\]")
@@ -96,15 +98,29 @@ def run(argv: list[str]) -> Run:
     return Run(running.returncode, output)
 
 
+def begin(argv: list[str], log: Path, task: str, seconds: float = PATIENCE) -> subprocess.Popen[bytes]:
+    """Begin a run that prints into a file, and return when it has begun a task, or has ended.
+
+    Ansible shows a task once it has a result to show; where it shows all results, it shows the task before.
+    """
+    with log.open("w") as file:
+        running = subprocess.Popen(argv, cwd=ROOT, env={**environment(), "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true"},
+                                   stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+    wait_until(lambda: f"{task}] ***" in log.read_text() or running.poll() is not None, seconds)
+    return running
+
+
 def kill(running: subprocess.Popen[Any]) -> None:
     """End a run at once with its workers, each of which has a session of its own and would wait for ever to be read."""
-    workers = subprocess.run(["pgrep", f"--parent={running.pid}"], text=True, stdout=subprocess.PIPE).stdout.split()
-    for pid in (running.pid, *map(int, workers)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGSTOP)
+        workers = subprocess.run(["pgrep", f"--parent={running.pid}"], text=True, stdout=subprocess.PIPE).stdout.split()
+        for pid in (running.pid, *map(int, workers)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until something holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -85,10 +85,7 @@ class Deploys:
 
         Return whether there was something to kill: what the run before went on with may have left nothing to do.
         """
-        with self._log.open("w") as file:
-            running = subprocess.Popen(self._command(arguments), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
-                                       stdout=file, stderr=subprocess.STDOUT)
-        wait_until(lambda: f"{task}] ***" in self._log.read_text() or running.poll() is not None, 600)
+        running = playbooks.begin(self._command(arguments), self._log, task, 600)
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(seconds)
         self.printed.append(self._log.read_text())
