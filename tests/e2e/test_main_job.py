@@ -289,7 +289,12 @@ def test_no_password_can_be_read_anywhere(lab: Lab) -> None:
 
 def test_a_standby_promoted_by_hand_is_followed_and_the_old_primary_left_alone(lab: Lab) -> None:
     assert_replay_advances(lab)
-    wait_until(lambda: lab.value("node2", "SELECT synced AND NOT temporary FROM pg_replication_slots WHERE failover"))
+
+    def subscription_would_go_on() -> bool:
+        lab.sql("node1", "SELECT pg_log_standby_snapshot()")
+        return lab.sql("node2", "SELECT FROM pg_replication_slots WHERE failover AND synced AND NOT temporary") != []
+
+    wait_until(subscription_would_go_on)
     lab.stop("node1")
     lab.sql("node2", "SELECT pg_promote()")
     run = lab.deploy().ok()
