@@ -43,6 +43,18 @@ def console() -> Callable[[str], Host]:
     return lambda name: testinfra.get_host(f"docker://{machines.container(name)}")
 
 
+@pytest.fixture(scope="module")
+def members(hosts_of: Callable[[str], dict[str, Host]], console: Callable[[str], Host]) -> dict[str, Host]:
+    """Return the members of the cluster, seen whatever happens to the network; some scenarios have their own."""
+    return {name: console(name) for name in hosts_of("orders")}
+
+
+@pytest.fixture(scope="module")
+def addresses(members: dict[str, Host]) -> dict[str, str]:
+    """Return the addresses of the members."""
+    return {name: members["node1"].addr(name).ipv4_addresses[0] for name in members}
+
+
 @pytest.fixture(scope="session")
 def sql() -> Callable[..., str]:
     """Return a function that runs SQL on a host, as the server's account, for at most a minute, and returns what it selects."""

@@ -68,9 +68,9 @@ class Lab:
         """Run deploy."""
         return self.play("deploy", *arguments)
 
-    def kill_after(self, seconds: float) -> bool:
-        """Run deploy and kill it after a time; return whether it still ran then."""
-        running = subprocess.Popen(self.command("deploy"), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
+    def kill_after(self, seconds: float, playbook: str = "deploy") -> bool:
+        """Run a playbook and kill it after a time; return whether it still ran then."""
+        running = subprocess.Popen(self.command(playbook), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             running.wait(seconds)

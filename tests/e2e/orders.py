@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.support.load import Load
 from tests.support.playbooks import wait_until
@@ -22,6 +22,19 @@ def primary(lab: Lab) -> str:
     found = [host for host in MEMBERS if lab.answers(host) and not lab.value(host, "SELECT pg_is_in_recovery()")]
     assert len(found) == 1, found
     return found[0]
+
+
+def await_slots(lab: Lab, now: str, standbys: Iterable[str]) -> None:
+    """Wait until the subscriber's slot on these standbys would outlive who is primary now.
+
+    It comes in step no faster than the subscriber confirms and snapshots are in the WAL.
+    """
+    def are_in_step() -> bool:
+        lab.sql(now, "SELECT pg_log_standby_snapshot()")
+        return all(lab.value(standby, "SELECT bool_and(synced AND NOT temporary) FROM pg_replication_slots WHERE failover")
+                   for standby in standbys)
+
+    wait_until(are_in_step)
 
 
 @contextlib.contextmanager

@@ -8,22 +8,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 
 from tests.e2e.lab import Lab
-from tests.e2e.orders import MEMBERS, assert_as_described, load_on, primary
-from tests.support import playbooks, postgres
+from tests.e2e.orders import MEMBERS, assert_as_described, await_slots, load_on, primary
+from tests.support import postgres
 from tests.support.load import turns
-from tests.support.playbooks import ROOT, Run, wait_until
+from tests.support.playbooks import Run, wait_until
 
 TURNS = turns(1)
 pytestmark = pytest.mark.timeout(900 * TURNS)
@@ -40,19 +38,9 @@ def others(host: str) -> list[str]:
     return [other for other in MEMBERS if other != host]
 
 
-def await_slots(lab: Lab, host: str) -> None:
-    """Wait until the subscriber's slot would outlive a primary; it comes in step no faster than snapshots are in the WAL."""
-    def are_in_step() -> bool:
-        lab.sql(host, "SELECT pg_log_standby_snapshot()")
-        return all(lab.value(other, "SELECT bool_and(synced AND NOT temporary) FROM pg_replication_slots WHERE failover")
-                   for other in others(host))
-
-    wait_until(are_in_step)
-
-
 def kill(lab: Lab, host: str) -> None:
     """End a server as the loss of its host's power does, once the subscriber's slot would outlive it."""
-    await_slots(lab, host)
+    await_slots(lab, host, others(host))
     postgres.kill(lab.directory(host) / "data")
 
 
@@ -149,7 +137,7 @@ def test_asynchronous_no_more_is_lost_than_was_told(lab: Lab) -> None:
     for _turn in range(TURNS):
         former = primary(lab)
         with load_on(lab) as load:
-            await_slots(lab, former)
+            await_slots(lab, former, others(former))
             senders = wal_senders(lab, former)
             for pid in senders:
                 os.kill(pid, signal.SIGSTOP)
@@ -246,13 +234,7 @@ def test_a_failover_that_was_killed_is_ended_by_the_next(lab: Lab) -> None:
         former = primary(lab)
         with load_on(lab) as load:
             kill(lab, former)
-            running = subprocess.Popen(lab.command("failover"), cwd=ROOT, env=playbooks.environment(), stdin=subprocess.DEVNULL,
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                running.wait(2 + random.random() * 6)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+            lab.kill_after(2 + random.random() * 6, "failover")
             lab.play("failover")
             load.go_on()
             lab.deploy().ok()

@@ -17,6 +17,7 @@ import psycopg2
 import pytest
 
 from tests.e2e.lab import Lab
+from tests.e2e.orders import await_slots
 from tests.support.playbooks import Run, wait_until
 
 HOSTS = ("node1", "node2", "node3", "reporting1")
@@ -289,12 +290,7 @@ def test_no_password_can_be_read_anywhere(lab: Lab) -> None:
 
 def test_a_standby_promoted_by_hand_is_followed_and_the_old_primary_left_alone(lab: Lab) -> None:
     assert_replay_advances(lab)
-
-    def subscription_would_go_on() -> bool:
-        lab.sql("node1", "SELECT pg_log_standby_snapshot()")
-        return lab.sql("node2", "SELECT FROM pg_replication_slots WHERE failover AND synced AND NOT temporary") != []
-
-    wait_until(subscription_would_go_on)
+    await_slots(lab, "node1", ["node2"])
     lab.stop("node1")
     lab.sql("node2", "SELECT pg_promote()")
     run = lab.deploy().ok()

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.lab import Lab
+from tests.e2e.orders import await_slots
 from tests.support.playbooks import wait_until
 
 Broken = Callable[[Lab], AbstractContextManager[object]]
@@ -27,8 +28,7 @@ Broken = Callable[[Lab], AbstractContextManager[object]]
 def cluster(lab: Lab) -> None:
     """A deployed cluster, in step."""
     lab.deploy().ok()
-    # The slot comes to be kept in step when the subscriber has confirmed what is on the standby.
-    wait_until(lambda: lab.sql("node2", "SELECT FROM pg_replication_slots WHERE synced AND NOT temporary") != [])
+    await_slots(lab, "node1", ["node2"])
 
 
 def fingerprint(lab: Lab) -> list[Any]:

@@ -25,18 +25,6 @@ NOTHING = {"node1": 0, "node2": 0, "node3": 0}
 STREAMING = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
 
 
-@pytest.fixture(scope="module")
-def members(hosts_of: Callable[[str], dict[str, Host]], console: Callable[[str], Host]) -> dict[str, Host]:
-    """Return the members of the cluster, which are seen whatever happens to the network."""
-    return {name: console(name) for name in hosts_of("orders")}
-
-
-@pytest.fixture(scope="module")
-def addresses(members: dict[str, Host]) -> dict[str, str]:
-    """Return the addresses of the members."""
-    return {name: members["node1"].addr(name).ipv4_addresses[0] for name in members}
-
-
 @pytest.fixture
 def load(addresses: dict[str, str]) -> Load:
     """Return clients that find the primary, and one for each member that tries it whatever it is."""

@@ -17,18 +17,6 @@ Sql = Callable[..., str]
 NOTHING = {"node1": 0, "node2": 0, "node3": 0}
 
 
-@pytest.fixture(scope="module")
-def members(hosts_of: Callable[[str], dict[str, Host]], console: Callable[[str], Host]) -> dict[str, Host]:
-    """Return the members of the cluster, which are seen whatever happens to the network."""
-    return {name: console(name) for name in hosts_of("orders")}
-
-
-@pytest.fixture(scope="module")
-def addresses(members: dict[str, Host]) -> dict[str, str]:
-    """Return the addresses of the members."""
-    return {name: members["node1"].addr(name).ipv4_addresses[0] for name in members}
-
-
 @pytest.fixture(autouse=True)
 def healed(members: dict[str, Host], sql: Sql) -> None:
     """Let a test begin only when the standbys stream, which those do by themselves when the one before has ended."""
