@@ -10,13 +10,13 @@ whoever starts it gets a standby or nothing.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, ContextManager, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from . import (
     base_backup,
     catalog,
     conninfo,
+    counterpart,
     divergence,
     instance,
     login,
@@ -27,6 +27,7 @@ from . import (
     rewind_source,
     standby,
 )
+from .counterpart import Pair
 from .errors import InputError, StateError
 from .instance import Host, Instance, read_text
 from .plan import Action, Plan
@@ -80,31 +81,13 @@ class Current(NamedTuple):
     recycled: Sequence[str] = ()
 
 
-class Context:
-    """The host of the instance, and a session with the source."""
-
-    shown_as = "commands"
-
-    def __init__(self, host: Host, source: login.Session) -> None:
-        self.host = host
-        self.source = source
-        self.lock = host.lock
-
-
-@contextmanager
-def opener(params: Mapping[str, Any]) -> Iterator[Context]:
-    """Give the context of the module from its options.
+def opener(params: Mapping[str, Any]) -> ContextManager[Pair]:
+    """Give the host of the instance and a session with the source, from the options of the module.
 
     Raises:
         Unreachable: the source does not let us in.
     """
-    source = desired(params).conninfo
-    with instance.opener(params) as host:
-        session = login.Session(login.session_keywords(dict({"dbname": "postgres"}, **source)))
-        try:
-            yield Context(host, session)
-        finally:
-            session.close()
+    return counterpart.opened(params, desired(params).conninfo)
 
 
 def desired(params: Mapping[str, Any]) -> Wanted:
@@ -130,13 +113,13 @@ def desired(params: Mapping[str, Any]) -> Wanted:
                   params["planned"] and params["check_mode"], params["check_mode"] and not request.restore_command)
 
 
-def read(context: Context, wanted: Wanted) -> Current:
+def read(pair: Pair, wanted: Wanted) -> Current:
     """Return what is.
 
     Raises:
         StateError: the data directory cannot be read, or is being rewound by what an earlier run has left.
     """
-    host, source, is_held = context.host, rewind_source.read(context.source), rewind_guard.is_held(wanted.data_directory)
+    host, source, is_held = pair.host, rewind_source.read(pair.other), rewind_guard.is_held(wanted.data_directory)
     if is_held:
         rewind_run.await_others(wanted.request)
     found = instance.read(host.programs, wanted.data_directory)
@@ -322,27 +305,27 @@ def _segment_size(current: Current) -> int:
     return current.instance.control.wal_segment_size if current.instance.control else 0
 
 
-def apply(context: Context, wanted: Wanted, steps: Sequence[Action]) -> None:
+def apply(pair: Pair, wanted: Wanted, steps: Sequence[Action]) -> None:
     """Do the steps."""
     for step in steps:
-        _DOERS[step.action](context, wanted, step)
+        _DOERS[step.action](pair, wanted, step)
 
 
-def _do_signal(context: Context, wanted: Wanted, _step: Action) -> None:
-    context.host.write(os.path.join(wanted.data_directory, "standby.signal"), "")
+def _do_signal(pair: Pair, wanted: Wanted, _step: Action) -> None:
+    pair.host.write(os.path.join(wanted.data_directory, "standby.signal"), "")
 
 
-def _do_write(context: Context, wanted: Wanted, step: Action) -> None:
-    context.host.write(rewind_guard.path(wanted.data_directory, "postgresql.auto.conf"), step.values["text"])
+def _do_write(pair: Pair, wanted: Wanted, step: Action) -> None:
+    pair.host.write(rewind_guard.path(wanted.data_directory, "postgresql.auto.conf"), step.values["text"])
 
 
-def _do_recover(context: Context, wanted: Wanted, step: Action) -> None:
-    recovering.recover(context.host, wanted.request, wanted.superuser, **step.values)
+def _do_recover(pair: Pair, wanted: Wanted, step: Action) -> None:
+    recovering.recover(pair.host, wanted.request, wanted.superuser, **step.values)
 
 
-def _do_rewind(context: Context, wanted: Wanted, step: Action) -> None:
-    host, where, position = context.host, wanted.data_directory, step.values["position"]
-    rewind_source.await_checkpoint(context.source, wanted.timeout)
+def _do_rewind(pair: Pair, wanted: Wanted, step: Action) -> None:
+    host, where, position = pair.host, wanted.data_directory, step.values["position"]
+    rewind_source.await_checkpoint(pair.other, wanted.timeout)
     had_begun = rewind_guard.has_begun(where)
     rewind_guard.hold(host, where)
     if had_begun:
@@ -353,7 +336,7 @@ def _do_rewind(context: Context, wanted: Wanted, step: Action) -> None:
         if redo is None:
             raise StateError("The instance in %s has diverged from its source %s and pg_rewind does not see that; run "
                              "CHECKPOINT on the source." % (where, _address(wanted)))
-        recycled = _refuse_lack_of_wal(wanted, rewind_source.read(context.source), redo, control, position)
+        recycled = _refuse_lack_of_wal(wanted, rewind_source.read(pair.other), redo, control, position)
     except StateError:
         if not had_begun:
             rewind_guard.release(host, where)
@@ -396,16 +379,16 @@ def _refuse_lack_of_wal(wanted: Wanted, source: Source, redo: Optional[int], con
     return recycled
 
 
-def _do_release(context: Context, wanted: Wanted, _step: Action) -> None:
-    rewind_guard.hold(context.host, wanted.data_directory)
-    rewind_guard.release(context.host, wanted.data_directory)
+def _do_release(pair: Pair, wanted: Wanted, _step: Action) -> None:
+    rewind_guard.hold(pair.host, wanted.data_directory)
+    rewind_guard.release(pair.host, wanted.data_directory)
 
 
-def _do_fetch(context: Context, wanted: Wanted, step: Action) -> None:
-    rewind_run.fetch(context.host, wanted.request, step.values["names"])
+def _do_fetch(pair: Pair, wanted: Wanted, step: Action) -> None:
+    rewind_run.fetch(pair.host, wanted.request, step.values["names"])
 
 
-def _do_cut(_context: Context, wanted: Wanted, step: Action) -> None:
+def _do_cut(_pair: Pair, wanted: Wanted, step: Action) -> None:
     rewind_run.cut(wanted.data_directory, **step.values)
 
 

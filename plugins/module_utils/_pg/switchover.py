@@ -15,12 +15,13 @@ import os
 import signal
 import time
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from . import conninfo, instance, login, lsn, promoting, service, slot_files, standby
+from . import conninfo, counterpart, instance, login, lsn, promoting, service, slot_files, standby
+from .counterpart import Pair
 from .durable import sync_directory
 from .errors import InputError, PgError, ServerError, StateError, ToolError
-from .instance import Control, Host, Instance, read_process, read_text, wait_until
+from .instance import Control, Instance, read_process, read_text, wait_until
 from .plan import Action, Plan
 
 #: How often the end of the shutdown and of the promotion is looked for at first, in seconds: each look is part of the outage.
@@ -75,30 +76,13 @@ class Current(NamedTuple):
     candidate: Candidate
 
 
-class Context:
-    """The host of the old primary, and a session with the candidate."""
-
-    shown_as = "commands"
-
-    def __init__(self, host: Host, candidate: login.Session) -> None:
-        self.host = host
-        self.candidate = candidate
-        self.lock = host.lock
-
-
-@contextmanager
-def opener(params: Mapping[str, Any]) -> Iterator[Context]:
-    """Give the context of a module from its options.
+def opener(params: Mapping[str, Any]) -> ContextManager[Pair]:
+    """Give the host of the old primary and a session with the candidate, from the options of a module.
 
     Raises:
         Unreachable: the candidate does not let us in.
     """
-    with instance.opener(params) as host:
-        session = login.Session(login.session_keywords(_candidate_of(params)))
-        try:
-            yield Context(host, session)
-        finally:
-            session.close()
+    return counterpart.opened(params, _candidate_of(params))
 
 
 def _candidate_of(params: Mapping[str, Any]) -> Dict[str, str]:
@@ -123,11 +107,11 @@ def desired(params: Mapping[str, Any]) -> Wanted:
                   params["superuser"], params["log_file"] or directory + ".log", params["timeout"])
 
 
-def read(context: Context, wanted: Wanted) -> Current:
+def read(pair: Pair, wanted: Wanted) -> Current:
     """Return what is on the host, and what the candidate says."""
-    found = instance.read(context.host.programs, wanted.data_directory)
+    found = instance.read(pair.host.programs, wanted.data_directory)
     auto_conf = read_text(_path(wanted, "postgresql.auto.conf")) or ""
-    return Current(found, auto_conf, Candidate(**context.candidate.rows(_CANDIDATE)[0]))
+    return Current(found, auto_conf, Candidate(**pair.other.rows(_CANDIDATE)[0]))
 
 
 _CANDIDATE = """SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS system_identifier,
@@ -212,7 +196,7 @@ def _refuse_strangers(current: Current, wanted: Wanted) -> None:
                          "deploy, which grants it." % (_name(wanted, True), wanted.candidate.get("user")))
 
 
-def apply(context: Context, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]:
+def apply(pair: Pair, wanted: Wanted, steps: Sequence[Action]) -> Dict[str, Any]:
     """Do the steps; where they cannot be completed, the old primary takes writes again.
 
     Returns:
@@ -222,7 +206,7 @@ def apply(context: Context, wanted: Wanted, steps: Sequence[Action]) -> Dict[str
     Raises:
         StateError: it could not be done; the sentence says who is primary.
     """
-    section = Section(context, wanted)
+    section = Section(pair, wanted)
     with _deaf():
         try:
             for step in steps:
@@ -253,9 +237,9 @@ class Section:
         spent: the seconds that each step took, by its name.
     """
 
-    def __init__(self, context: Context, wanted: Wanted) -> None:
-        self.host = context.host
-        self.candidate = context.candidate
+    def __init__(self, pair: Pair, wanted: Wanted) -> None:
+        self.host = pair.host
+        self.candidate = pair.other
         self.wanted = wanted
         self.spent: Dict[str, float] = {}
         self.control: Optional[Control] = None
