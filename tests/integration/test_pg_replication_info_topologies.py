@@ -105,9 +105,9 @@ def test_a_subscription_and_a_publication_are_told_with_their_tables(chain: Chai
 def test_a_cascade_is_told_at_each_of_its_members(chain: Chain) -> None:
     in_step(chain)
     for server, upstream in ((chain.standby, chain.primary), (chain.last, chain.standby)):
+        await_replayed(server)
         found = read(server)
         assert (found["role"], found["upstream"]["port"], found["upstream"]["status"]) == ("standby", upstream.port, "streaming")
-        assert (found["replay_lag_bytes"], found["replay_lag_seconds"]) == (0, 0)
         assert 0 <= found["upstream"]["silent_seconds"] < 60
     sender, = read(chain.standby)["standbys"]
     assert (sender["application_name"], sender["state"], sender["sync_state"]) == ("standby", "streaming", "async")
@@ -128,6 +128,11 @@ def test_what_a_paused_standby_has_not_replayed_is_told_in_bytes_and_seconds(cha
         chain.standby.sql("SELECT pg_wal_replay_resume()")
     in_step(chain)
     await_true(lambda: sender_of(chain)["lag_bytes"] == 0)
+
+
+def await_replayed(server: Server) -> None:
+    """Wait until a standby says that it has replayed all that it received; a primary writes records of its own at any time."""
+    await_true(lambda: [read(server)[key] for key in ("replay_lag_bytes", "replay_lag_seconds")] == [0, 0])
 
 
 def sender_of(chain: Chain) -> dict[str, Any]:
@@ -154,10 +159,11 @@ def test_a_standby_whose_upstream_is_gone_is_told(chain: Chain) -> None:
     chain.standby.stop()
     try:
         await_true(lambda: not streaming(chain.last))
+        await_replayed(chain.last)
         found = read(chain.last)
         assert (found["role"], found["answers"], found["standbys"]) == ("standby", True, [])
         assert (found["upstream"] or {}).get("status") != "streaming"
-        assert (found["replay_lag_bytes"], found["replay_lag_seconds"], found["timeline"]) == (0, 0, 1)
+        assert found["timeline"] == 1
         assert read(chain.primary)["standbys"] != []
     finally:
         chain.standby.start()

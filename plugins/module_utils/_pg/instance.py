@@ -70,6 +70,7 @@ class Process(NamedTuple):
 
     Attributes:
         started: seconds since the epoch.
+        socket_directory: ``""`` where it has none, or none yet.
         status: ``starting``, ``stopping``, ``ready`` or ``standby``.
     """
 
@@ -211,11 +212,14 @@ def wal_timeline(data_directory: str) -> int:
 
 
 def read_process(data_directory: str) -> Optional[Process]:
-    """Return the server that runs on a data directory, None when none does (a stale file counts as none)."""
+    """Return the server that runs on a data directory, None when none does (a stale file counts as none).
+
+    It writes the first five lines at once, and the others when it has its sockets, its shared memory and something to say.
+    """
     lines = (read_text(os.path.join(data_directory, "postmaster.pid")) or "").splitlines()
-    if len(lines) < 8 or not _serves(int(lines[0]), data_directory):
+    if len(lines) < 5 or not _serves(int(lines[0]), data_directory):
         return None
-    return Process(int(lines[0]), int(lines[2]), int(lines[3]), lines[4], lines[7].strip())
+    return Process(int(lines[0]), int(lines[2]), int(lines[3]), lines[4], lines[7].strip() if len(lines) > 7 else "starting")
 
 
 def _serves(pid: int, data_directory: str) -> bool:

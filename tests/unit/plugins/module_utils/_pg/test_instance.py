@@ -126,6 +126,14 @@ def test_a_process_that_took_the_number_of_a_server_is_none(data: Path, monkeypa
     assert instance.read_process(str(data)) == instance.Process(os.getpid(), 1700000000, 5440, "/run", "ready")
 
 
+@pytest.mark.parametrize(("text", "socket_directory"), [("\n", ""), ("/run\n", "/run"), ("/run\n*\n 1 2\n", "/run")])
+def test_a_server_that_has_not_said_yet_how_it_is_starts(data: Path, monkeypatch: pytest.MonkeyPatch, text: str,
+                                                         socket_directory: str) -> None:
+    monkeypatch.chdir(data)
+    (data / "postmaster.pid").write_text("%d\n%s\n1700000000\n5440\n%s" % (os.getpid(), data, text))
+    assert instance.read_process(str(data)) == instance.Process(os.getpid(), 1700000000, 5440, socket_directory, "starting")
+
+
 def test_a_port_is_taken_while_somebody_listens() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
