@@ -230,7 +230,7 @@ def primary_of_two(lab: Lab, former: str) -> str:
 
 
 def test_a_failover_that_was_killed_is_ended_by_the_next(lab: Lab) -> None:
-    for _turn in range(TURNS + 1):
+    for _turn in range(TURNS):
         former = primary(lab)
         with load_on(lab) as load:
             kill(lab, former)
