@@ -17,7 +17,7 @@ from tests.support import instances
 from tests.support.instances import instance
 from tests.support.modules import ok
 from tests.support.postgres import Server, bindir
-from tests.support.replication import PASSWORD, Pair, await_true, databases, filled
+from tests.support.replication import PASSWORD, Pair, await_replayed, await_true, databases, filled
 from tests.support.statements import Watch
 
 MODULE = "pg_replication_info"
@@ -128,11 +128,6 @@ def test_what_a_paused_standby_has_not_replayed_is_told_in_bytes_and_seconds(cha
         chain.standby.sql("SELECT pg_wal_replay_resume()")
     in_step(chain)
     await_true(lambda: sender_of(chain)["lag_bytes"] == 0)
-
-
-def await_replayed(server: Server) -> None:
-    """Wait until a standby says that it has replayed all that it received; a primary writes records of its own at any time."""
-    await_true(lambda: [read(server)[key] for key in ("replay_lag_bytes", "replay_lag_seconds")] == [0, 0])
 
 
 def sender_of(chain: Chain) -> dict[str, Any]:

@@ -129,6 +129,15 @@ def await_true(is_true: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def await_replayed(standby: Server) -> None:
+    """Wait until a standby says that it has replayed all that it received; a primary writes records of its own at any time."""
+    def lag() -> list[float | None]:
+        found = ok("pg_replication_info", **standby.login)
+        return [found["replay_lag_bytes"], found["replay_lag_seconds"]]
+
+    await_true(lambda: lag() == [0, 0])
+
+
 def writing(log: str) -> list[str]:
     """The lines of a server's log with statements of ours that change something."""
     return [line for line in log.splitlines() if _WRITING.search(line)]

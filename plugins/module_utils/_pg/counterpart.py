@@ -29,16 +29,11 @@ def opened(params: Mapping[str, Any], keywords: Mapping[str, Any]) -> Iterator[P
 
     Args:
         params: the module's options, of which those of ``programs.SPEC`` name the instance.
-        keywords: of libpq, as ``conninfo.given`` returns them, which reach the other server; the database is ``postgres`` unless
-            they name one.
+        keywords: of libpq, as ``conninfo.given`` returns them, which reach the other server.
 
     Raises:
         StateError: PostgreSQL's programs are missing.
         Unreachable: the other server does not let us in.
     """
-    with instance.opener(params) as host:
-        session = login.Session(login.session_keywords(dict({"dbname": "postgres"}, **keywords)))
-        try:
-            yield Pair(host, session)
-        finally:
-            session.close()
+    with instance.opener(params) as host, login.connected(keywords) as session:
+        yield Pair(host, session)

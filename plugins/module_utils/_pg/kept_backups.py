@@ -143,14 +143,11 @@ def source(keywords: Mapping[str, Any]) -> Source:
     Raises:
         Unreachable: it does not answer.
     """
-    session = login.Session(login.session_keywords(dict({"dbname": "postgres"}, **keywords)))
-    try:
+    with login.connected(keywords) as session:
         row = session.rows(_SOURCE)[0]
         return Source(session.version_num, row["system_identifier"], row["timeline"], row["now"].astimezone(timezone.utc),
                       int(row["next_xid"]), int(row["wal_segment_size"]), row["summarizes"], row["tablespaces"],
                       session.address)
-    finally:
-        session.close()
 
 
 _SOURCE = """SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),

@@ -344,6 +344,20 @@ def _one_line(text: str) -> str:
 
 
 @contextmanager
+def connected(keywords: Mapping[str, Any]) -> Iterator[Session]:
+    """Open a session with the server that a conninfo names and close it at the end; the database is ``postgres`` by default.
+
+    Raises:
+        Unreachable: no connection could be made.
+    """
+    opened = Session(session_keywords(dict({"dbname": "postgres"}, **keywords)))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
 def session(params: Mapping[str, Any]) -> Iterator[Session]:
     """Open a session from a module's options and close it at the end.
 

@@ -318,7 +318,7 @@ def settle(host: Machine, wanted: Wanted) -> None:
     if wanted.state != "started":
         _await_free(host, wanted)
         return
-    with _session(wanted) as session:
+    with login.connected(wanted.conninfo) as session:
         wait_until(lambda: _is_active(session, wanted) or has_ended(wanted) or _is_at_end(host, wanted), host.timeout)
         if _is_at_end(host, wanted):
             _begin_timeline(host, wanted, session)
@@ -363,20 +363,10 @@ def _await_free(host: Machine, wanted: Wanted) -> None:
     if not (wanted.slot and wanted.conninfo):
         return
     try:
-        with _session(wanted) as session:
+        with login.connected(wanted.conninfo) as session:
             wait_until(lambda: not _is_active(session, wanted), host.timeout)
     except Unreachable:
         return
-
-
-@contextmanager
-def _session(wanted: Wanted) -> Iterator[login.Session]:
-    """Ask the server that the receiver streams from, as the receiver's role."""
-    session = login.Session(login.session_keywords(dict({"dbname": "postgres"}, **wanted.conninfo)))
-    try:
-        yield session
-    finally:
-        session.close()
 
 
 def _is_active(session: login.Session, wanted: Wanted) -> bool:

@@ -81,8 +81,5 @@ def _primary(keywords: Mapping[str, Any]) -> str:
         Unreachable: there is none.
     """
     wanted = dict(keywords, target_session_attrs="read-write")
-    session = login.Session(login.session_keywords(dict({"dbname": "postgres"}, **wanted)))
-    try:
+    with login.connected(wanted) as session:
         return session.address
-    finally:
-        session.close()
